@@ -1,0 +1,11 @@
+# Applies BRIM_SANITIZE to everything compiled and linked here.
+if(BRIM_SANITIZE)
+  add_compile_options(-fsanitize=${BRIM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BRIM_SANITIZE})
+endif()
+if(BRIM_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "BRIM_FUZZ needs Clang: use `cmake --preset fuzz`.")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
