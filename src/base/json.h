@@ -1,7 +1,8 @@
 // JsonWriter: appends JSON text to a string. Commas and escapes are its business, nesting is yours.
 //
 //   JsonWriter w(&out);
-//   w.BeginObject().Key("name").String("a").Key("shape").BeginArray().Int(1).EndArray().EndObject();
+//   w.BeginObject().Key("name").String("a").Key("shape");
+//   w.BeginArray().Int(1).EndArray().EndObject();
 //
 // Floats print in the shortest form that reads back equal; non-finite ones print as NaN, Infinity
 // and -Infinity (TensorFlow Serving's dialect). Invalid UTF-8 in a string is replaced by U+FFFD.

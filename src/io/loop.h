@@ -1,0 +1,105 @@
+// Loop: one epoll event loop on one thread: readiness, timers, and work posted from other threads.
+//
+// Threads: Post, Stop and InThread from any; everything else on the loop's own thread, or before
+// Run(). Work is intrusive (no allocation per post). The inbox is bounded by its users: each call
+// or connection has at most one node in it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/status.h"
+
+namespace brim::io {
+
+class Loop {
+ public:
+  // Something that runs once on the loop. Owned by its poster until RunOnLoop is called.
+  class Posted {
+   public:
+    virtual ~Posted() = default;
+    virtual void RunOnLoop() = 0;
+
+   private:
+    friend class Loop;
+    Posted* next_ = nullptr;
+  };
+  class Watcher {  // A file descriptor's owner.
+   public:
+    virtual ~Watcher() = default;
+    virtual void OnReady(std::uint32_t epoll_events) = 0;
+  };
+  class Timer {
+   public:
+    virtual ~Timer();  // Cancels itself. REQUIRES: on the loop's thread, or the loop has ended.
+    virtual void OnTimer() = 0;
+
+   private:
+    friend class Loop;
+    Loop* loop_ = nullptr;
+    std::size_t heap_index_ = 0;
+    Time due_{};
+  };
+  // Runs after all events of one epoll_wait were handled, once per Defer: sessions flush their
+  // output here, so that one write answers everything that one read brought. It may destroy itself.
+  class Deferred {
+   public:
+    virtual ~Deferred();  // Leaves the list.
+    virtual void RunDeferred() = 0;
+
+   private:
+    friend class Loop;
+    Loop* loop_ = nullptr;
+    Deferred* previous_ = nullptr;
+    Deferred* next_ = nullptr;
+  };
+
+  explicit Loop(const Clock& clock);
+  ~Loop();  // REQUIRES: Run() has returned. Waits for a Post that is just returning.
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  Status Open();  // Creates epoll and eventfd.
+  void Run();     // Until Stop(); the calling thread becomes the loop's.
+  void Stop();    // From any thread.
+  // One round over what is ready now, without waiting; the calling thread becomes the loop's. For
+  // tests that drive sessions by hand.
+  void RunReady();
+
+  bool InThread() const {
+    return std::this_thread::get_id() == thread_.load(std::memory_order_relaxed);
+  }
+  void Post(Posted* posted);  // From any thread; wakes the loop if it sleeps.
+
+  // A watcher may unwatch itself, and any other, from OnReady.
+  Status Watch(int fd, std::uint32_t epoll_events, Watcher* watcher);
+  Status Rewatch(int fd, std::uint32_t epoll_events, Watcher* watcher);
+  void Unwatch(int fd);  // Also drops events of this round that are not yet delivered.
+
+  void SetTimer(Timer* timer, Time due);  // Moves it if set.
+  void CancelTimer(Timer* timer);
+  void Defer(Deferred* deferred);  // No-op if already deferred.
+
+  Time Now() const { return now_; }  // Read once per round.
+
+ private:
+  struct Impl;
+
+  void Round(bool wait);
+  void RunEvents(bool wait);
+  void RunInbox();
+  void RunTimers();
+  void RunDeferreds();
+  int WaitMilliseconds() const;
+  void Unlink(Deferred* deferred);
+
+  std::unique_ptr<Impl> impl_;
+  std::atomic<std::thread::id> thread_{};
+  Time now_{};
+};
+
+}  // namespace brim::io

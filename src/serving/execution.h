@@ -1,0 +1,96 @@
+// Execution: one run of a version for one request or a joined batch, from the inputs to every
+// request's answer.
+//
+// Reused run after run, so that the steady state allocates nothing. The runtime may call back
+// before Run() returns or later from a thread of its own; whichever of the two comes last gives the
+// copy back, so that a copy is never handed out while a call into it is still on a stack.
+// Threads: one run at a time; OnRunDone on any.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/tensor.h"
+#include "runtimes/host.h"
+#include "serving/gate.h"
+#include "serving/schedule.h"
+#include "serving/stats.h"
+#include "serving/version.h"
+
+namespace brim::serving {
+
+class InferRequest;
+
+// Counts a request as failed, and answers it. `pending`: it had been counted as pending.
+void FailRequest(InferRequest* request, const Status& status, FailureKind kind, bool pending,
+                 Time now);
+// Rows that a request counts for: its first dimension where that is the batch, else 1.
+std::uint32_t RowsOf(const InferRequest& request);
+std::uint64_t InputBytes(const InferRequest& request);
+
+class Execution final : public runtimes::RunDone {
+ public:
+  struct Owner {
+    const Clock& clock;
+    const Logger& logger;
+    Scheduler& scheduler;
+    Gate& gate;
+  };
+  Execution() = default;
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+
+  // Runs on the calling thread, with a copy of request->version that was taken for it. True: it is
+  // over, and this may be used again. False: the runtime will answer later, and this deletes itself
+  // then.
+  bool RunHere(const Owner& owner, InferRequest* request, runtimes::Instance* instance, Time taken);
+  // The same for what a worker took. Swaps job->run.
+  bool RunJob(const Owner& owner, Job* job);
+
+  void OnRunDone(const Status& status, std::span<const model::TensorView> outputs) override;
+
+ private:
+  bool Run(Time taken);
+  void PrepareInputs();
+  void Learn(bool ok);
+  void AnswerAll(const Status& status, std::span<const model::TensorView> outputs);
+  void AnswerOne(std::size_t index, std::span<const model::TensorView> outputs);
+  void FailAll(const Status& status);
+  Status Split(const Status& run, std::span<const model::TensorView> outputs);
+  void LogFailedBatch(const Status& why);
+  void Release();
+
+  const Owner* owner_ = nullptr;  // Of this run.
+  VersionHandle version_;
+  runtimes::Instance* instance_ = nullptr;
+  std::vector<InferRequest*> requests_;
+  bool from_worker_ = false;
+  bool rerun_ = false;      // Its one request was part of a joined run that failed.
+  bool rerun_all_ = false;  // The joined run failed: each request is to run alone.
+  Duration charged_{0};
+
+  Time taken_;
+  Time started_;
+  Time done_;
+  Duration cpu_started_{0};
+  Duration cost_{0};  // CPU, or wall time where the runtime answered from another thread.
+  bool measures_cpu_ = false;
+  std::thread::id thread_;
+  std::atomic<int> parties_{0};  // Of the caller of Run and the callback, those still to come.
+  std::uint32_t answered_ = 0;
+
+  std::uint32_t total_rows_ = 0;
+  std::vector<std::uint32_t> rows_;
+  std::vector<std::span<const model::TensorView>> parts_;
+  ByteBuffer scratch_;
+  std::vector<model::TensorView> joined_;
+  std::vector<model::TensorView> pieces_;
+};
+
+}  // namespace brim::serving
