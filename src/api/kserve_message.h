@@ -1,0 +1,77 @@
+// KserveMessage: what one ModelInfer request says, whatever encoding it came in.
+//
+// The parsers (kserve_json.h, kserve_proto.h) fill it in; kserve_infer.h turns it into a serving
+// request. Names and tensor data are views into the request's bytes where they lie there as needed;
+// what had to be decoded (JSON numbers, typed protobuf contents, escaped strings) lives in the
+// message. Not for several threads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "model/tensor.h"
+#include "serving/version.h"
+
+namespace brim::api {
+
+struct KserveLimits {
+  std::uint32_t json_depth_max = 100;
+  std::uint32_t tensors_max = 1024;    // Inputs, and outputs, of one request.
+  std::uint32_t parameters_max = 256;  // Of a request or of one tensor.
+  std::uint32_t id_bytes_max = 1024;
+  std::uint64_t decoded_bytes_max = 1u << 30;  // What one request's tensors may decode to in all.
+};
+
+struct KserveParameter {
+  enum class Kind : std::uint8_t { kBool, kInt, kUint, kDouble, kText };
+  std::string_view key;
+  Kind kind = Kind::kBool;
+  bool boolean = false;
+  std::int64_t integer = 0;
+  std::uint64_t natural = 0;
+  double number = 0;
+  std::string_view text;
+};
+
+struct KserveOutput {  // A requested output.
+  std::string_view name;
+  std::uint64_t classes = 0;   // "classification"; 0: the tensor itself.
+  std::optional<bool> binary;  // "binary_data", REST only.
+};
+
+struct KserveMessage {
+  std::string_view model_name;  // Of the request's body; REST takes it from the path.
+  std::string_view model_version;
+  std::string_view id;
+  std::vector<KserveParameter> parameters;  // Those without a meaning here: echoed in the answer.
+  std::uint64_t priority = 0;
+  std::uint64_t timeout_us = 0;  // 0: none.
+  bool binary_output = false;    // REST: outputs are binary unless one says otherwise.
+  std::vector<model::TensorView> inputs;
+  std::vector<KserveOutput> outputs;  // Empty: all, as tensors.
+
+  // Storage behind the views: moving a ByteBuffer leaves its bytes where they are.
+  std::vector<ByteBuffer> owned;
+
+  // A copy of `text` that lives as long as the message.
+  std::string_view Keep(std::string_view text) { return owned.emplace_back(text).view(); }
+};
+
+// Takes one request-level parameter: reserved ones are checked and used, others kept for the
+// answer. What Triton reserves: sequence_*, priority, timeout, headers, binary_data_output,
+// triton_*. Sequence parameters are accepted and, as no model here is stateful, mean nothing.
+Status TakeParameter(const KserveParameter& parameter, const KserveLimits& limits,
+                     KserveMessage* message);
+
+// The input of a request whose whole body is one tensor (Inference-Header-Content-Length: 0): rows
+// 1 when the model batches, at most one other dynamic dimension, which the size tells; strings:
+// shape [1], the body is the element.
+Status TakeRawBody(const serving::Version& version, std::span<const std::byte> body,
+                   KserveMessage* message);
+
+}  // namespace brim::api
