@@ -380,6 +380,10 @@ TEST(RepositoryProtoTest, ReadsBothDialects) {
   bool ready = false;
   ASSERT_TRUE(ReadIndexRequest(index.span(), &ready).ok());
   EXPECT_TRUE(ready);
+  // A cut number is refused, not read past: the buffer is just as long as what is in it.
+  const std::vector<std::byte> cut = {std::byte{0x10}, std::byte{0x80}};
+  EXPECT_EQ(ReadIndexRequest(cut, &ready).code(), Code::kInvalidArgument);
+  EXPECT_EQ(ReadIndexRequest(std::span(cut).first(1), &ready).code(), Code::kInvalidArgument);
   bool changes = false;
   ASSERT_TRUE(ReadSettingsRequest(index.span(), &changes).ok());
   EXPECT_FALSE(changes);
