@@ -82,7 +82,7 @@ void ReadShape(pbf_reader reader, Parts* parts) {
       }
       if (!parts->shape.Append(size)) parts->too_deep = true;
     } else if (reader.tag() == 3 && reader.wire_type() == pbf_wire_type::varint) {
-      parts->unknown_rank = reader.get_bool();
+      parts->unknown_rank = reader.get_uint64() != 0;  // get_bool() may read past the end.
     } else {
       reader.skip();
     }
