@@ -154,7 +154,7 @@ struct ServerParts {
     engine_options.run_here_max = std::chrono::microseconds(s.run_here_us_max);
     engine = std::make_unique<serving::Engine>(engine_options, clock, logger);
     services = std::make_unique<api::Services>(api::Services{
-        *engine, *repository, clock, logger, access_log, kServerName, VersionNumber()});
+        *engine, *repository, clock, logger, access_log, s.server_name, VersionNumber()});
     services->json_depth_max = s.json_depth_max;
     services->io_loops = loops;
     protocols = std::make_unique<Protocols>(*services);

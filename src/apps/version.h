@@ -5,7 +5,6 @@
 
 namespace brim::apps {
 
-inline constexpr const char* kServerName = "brim";
 std::string VersionNumber();  // "0.1.0"
 // Several lines: linked libraries with the versions they report, then the runtime plugins found.
 std::string VersionText();

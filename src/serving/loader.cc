@@ -13,10 +13,9 @@ namespace {
 
 constexpr int kNice = 19;
 
-void BecomeLoader() {
-  pthread_setname_np(pthread_self(), "brim-load");
-  // On Linux a thread's own niceness; threads that it starts inherit it. Failing only costs
-  // isolation.
+// On Linux a thread's own niceness; threads that it starts inherit it. Failing only costs
+// isolation.
+void LowerPriority() {
   (void)setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
 }
 
@@ -50,7 +49,6 @@ void Loader::Inbox::Wake() {
 
 void Loader::Start(Step step) {
   thread_ = std::jthread([this, step = std::move(step)] {
-    BecomeLoader();
     Run(step);
   });
 }
@@ -75,8 +73,10 @@ void Loader::Stop() {
 }
 
 void Loader::Run(const Step& step) {
+  pthread_setname_np(pthread_self(), "brim-load");
   Inbox& inbox = *inbox_;
   Duration wait{0};
+  bool first_round = true;
   for (;;) {
     std::vector<Retired> retired;
     Task task;
@@ -103,6 +103,10 @@ void Loader::Run(const Step& step) {
     if (!retired.empty()) {
       for (Retired& one : retired) one.Free();
       malloc_trim(0);  // Or the memory stays with the heap.
+    }
+    if (first_round && (task || wait > Duration(0))) {
+      first_round = false;
+      LowerPriority();
     }
     if (task) task(false);
     wait = step();  // After each task too: whoever keeps posting does not starve the rest.

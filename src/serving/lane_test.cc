@@ -1,0 +1,64 @@
+// Tests of what a lane learns from arrivals.
+#include "serving/lane.h"
+
+#include <gtest/gtest.h>
+
+namespace brim::serving {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+TEST(LearntBurst, IsOneWhereRequestsComeAlone) {
+  Learnt learnt;
+  Time now{milliseconds(1)};
+  for (int i = 0; i < 50; ++i) {
+    now += microseconds(100);
+    learnt.ObserveArrival(now, now, milliseconds(100));
+  }
+  EXPECT_DOUBLE_EQ(learnt.burst(), 1);
+}
+
+TEST(LearntBurst, CountsTheRequestsOfOneRound) {
+  Learnt learnt;
+  Time round{milliseconds(1)};
+  for (int i = 0; i < 50; ++i) {
+    round += microseconds(500);
+    for (int request = 0; request < 32; ++request) {
+      learnt.ObserveArrival(round + microseconds(request), round, milliseconds(100));
+    }
+  }
+  EXPECT_DOUBLE_EQ(learnt.burst(), 32);
+}
+
+TEST(LearntBurst, TwoLoopsRoundsMayOverlap) {
+  Learnt learnt;
+  Time round{milliseconds(1)};
+  for (int i = 0; i < 50; ++i) {
+    round += microseconds(500);
+    const Time other = round + microseconds(3);
+    for (int request = 0; request < 8; ++request) {
+      learnt.ObserveArrival(other, request % 2 == 0 ? round : other, milliseconds(100));
+    }
+  }
+  EXPECT_DOUBLE_EQ(learnt.burst(), 4);
+}
+
+TEST(LearntBurst, FollowsAChange) {
+  Learnt learnt;
+  Time round{milliseconds(1)};
+  for (int i = 0; i < 200; ++i) {
+    round += microseconds(500);
+    const int requests = i < 100 ? 16 : 1;
+    for (int request = 0; request < requests; ++request) {
+      learnt.ObserveArrival(round, round, milliseconds(100));
+    }
+    if (i == 99) {
+      EXPECT_GT(learnt.burst(), 15);
+    }
+  }
+  EXPECT_LT(learnt.burst(), 1.1);
+}
+
+}  // namespace
+}  // namespace brim::serving
