@@ -1,8 +1,8 @@
 // Loader: the one thread that loads and unloads, and the bounded inbox of what it is asked to do.
 //
-// Until it has first run out of work, so while a starting server loads what it found, it runs as any
-// thread: nobody is served yet who could be disturbed, and a busy machine would starve it. Then it
-// runs at nice 19, and so do the threads that a runtime starts from it to compile. Each turn it
+// Until it has first run out of work, so while a starting server loads what it found, it runs as
+// any thread: nobody is served yet who could be disturbed, and a busy machine would starve it. Then
+// it runs at nice 19, and so do the threads that a runtime starts from it to compile. Each turn it
 // gives back memory of retired versions, runs one posted task, and then one piece of background
 // work, so that neither tasks nor background work starve.
 // Threads: what Inbox does from any.
