@@ -11,7 +11,7 @@ namespace {
 
 brim_code Open(const brim_open_options* options, brim_runtime** runtime, brim_error* error) {
   auto made = std::make_unique<brim_runtime>();
-  const brim_code code = LoadTensorFlow(options->library_dir, &made->tensorflow, error);
+  const brim_code code = FindTensorFlow(options->library_dir, &made->directory, error);
   if (code == kOk) *runtime = made.release();
   return code;
 }
@@ -23,6 +23,11 @@ std::uint32_t Reads(brim_runtime*, const char* path) { return IsSavedModel(path)
 brim_code Load(brim_runtime* runtime, const brim_load_options* options, brim_model** model,
                brim_error* error) {
   try {
+    if (!runtime->loaded) {
+      const brim_code code = LoadTensorFlow(runtime->directory, &runtime->tensorflow, error);
+      if (code != kOk) return code;
+      runtime->loaded = true;
+    }
     return LoadModel(*runtime, *options, model, error);
   } catch (const std::exception& failed) {
     return Fail(error, kInternal, std::string("the load failed: ") + failed.what());

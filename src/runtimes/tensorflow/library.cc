@@ -32,41 +32,46 @@ void SetEnvironment() {
 
 }  // namespace
 
-brim_code LoadTensorFlow(const char* library_dir, TensorFlow* tensorflow, brim_error* error) {
+brim_code FindTensorFlow(const char* library_dir, std::string* found, brim_error* error) {
   std::vector<std::string> dirs;
   if (library_dir != nullptr) {
     dirs = {library_dir};
   } else {
     dirs = {PluginDirectory() + "/tensorflow", PluginDirectory()};
   }
-  SetEnvironment();
   std::string looked;
   for (const std::string& dir : dirs) {
     looked += (looked.empty() ? "" : " nor in ") + dir;
     std::error_code ignored;
     if (!std::filesystem::exists(dir + "/" + kLibrary, ignored)) continue;
-    void* library = dlopen((dir + "/" + kFramework).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) library = dlopen((dir + "/" + kLibrary).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      return Fail(error, kFailedPrecondition,
-                  std::string("TensorFlow cannot be loaded: ") + dlerror());
-    }
-    const char* missing = nullptr;
-#define BRIM_FIND(name)                                                                   \
-  tensorflow->name = reinterpret_cast<decltype(&TF_##name)>(dlsym(library, "TF_" #name)); \
-  if (tensorflow->name == nullptr) missing = "TF_" #name;
-    BRIM_TENSORFLOW_FUNCTIONS(BRIM_FIND)
-#undef BRIM_FIND
-    if (missing == nullptr) return kOk;
-    return Fail(error, kFailedPrecondition,
-                dir + "/" + kLibrary + " has no " + missing +
-                    "; TensorFlow " BRIM_TENSORFLOW_VERSION " is needed");
+    *found = dir;
+    return kOk;
   }
   return Fail(error, kFailedPrecondition,
               std::string("the tensorflow runtime needs ") + kLibrary + " and " + kFramework +
                   ", which are not in " + looked +
                   "; run `deps/fetch tensorflow` in the source tree, or put those of "
                   "TensorFlow " BRIM_TENSORFLOW_VERSION " there");
+}
+
+brim_code LoadTensorFlow(const std::string& dir, TensorFlow* tensorflow, brim_error* error) {
+  SetEnvironment();
+  void* library = dlopen((dir + "/" + kFramework).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library != nullptr) library = dlopen((dir + "/" + kLibrary).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    return Fail(error, kFailedPrecondition,
+                std::string("TensorFlow cannot be loaded: ") + dlerror());
+  }
+  const char* missing = nullptr;
+#define BRIM_FIND(name)                                                                   \
+  tensorflow->name = reinterpret_cast<decltype(&TF_##name)>(dlsym(library, "TF_" #name)); \
+  if (tensorflow->name == nullptr) missing = "TF_" #name;
+  BRIM_TENSORFLOW_FUNCTIONS(BRIM_FIND)
+#undef BRIM_FIND
+  if (missing == nullptr) return kOk;
+  return Fail(error, kFailedPrecondition,
+              dir + "/" + kLibrary + " has no " + missing +
+                  "; TensorFlow " BRIM_TENSORFLOW_VERSION " is needed");
 }
 
 }  // namespace brim::runtimes

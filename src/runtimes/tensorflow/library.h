@@ -29,8 +29,11 @@ struct TensorFlow {
 #undef BRIM_DECLARE
 };
 
-// Looks in library_dir, or else in tensorflow/ beside the plugin and beside it; sets what
-// TensorFlow reads from the environment first (values that are already there stay).
-brim_code LoadTensorFlow(const char* library_dir, TensorFlow* tensorflow, brim_error* error);
+// Where the libraries lie: library_dir, or else tensorflow/ beside the plugin, or beside it.
+brim_code FindTensorFlow(const char* library_dir, std::string* found, brim_error* error);
+
+// Loads them from there (290 MB), and sets what TensorFlow reads from the environment first (values
+// that are already there stay).
+brim_code LoadTensorFlow(const std::string& dir, TensorFlow* tensorflow, brim_error* error);
 
 }  // namespace brim::runtimes

@@ -13,6 +13,8 @@
 #include "runtimes/tensorflow/library.h"
 
 struct brim_runtime {
+  std::string directory;  // Of TensorFlow's libraries.
+  bool loaded = false;    // They are: at the first model, not before.
   brim::runtimes::TensorFlow tensorflow;
 };
 
