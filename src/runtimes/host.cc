@@ -293,9 +293,14 @@ Result<std::unique_ptr<Model>> Runtime::Load(const LoadOptions& options) {
   raw.option_values = values.data();
   raw.option_count = static_cast<std::uint32_t>(keys.size());
 
+  brim_error error{};
+  if (api_.prepare != nullptr) {
+    if (const brim_code code = api_.prepare(handle_, &error); code != 0) {
+      return Status(ToCode(code), "runtime_unusable", error.text);
+    }
+  }
   const std::uint64_t before = ResidentBytes();
   brim_model* handle = nullptr;
-  brim_error error{};
   const brim_code code = api_.load(handle_, &raw, &handle, &error);
   if (code != 0) return Status(ToCode(code), "load_failed", error.text);
   const brim_model_info& raw_info = *api_.info(handle);

@@ -147,6 +147,10 @@ typedef struct brim_runtime_api {
   brim_code (*new_instance)(brim_model* model, brim_instance** instance, brim_error* error);
   void (*free_instance)(brim_instance* instance);
   void (*run)(brim_instance* instance, const brim_run* run, brim_done done, void* context);
+
+  /* Loads what the first load() needs of the vendor's, so that its memory is not taken for a
+   * model's. Called before each load; NULL where open() does it all. */
+  brim_code (*prepare)(brim_runtime* runtime, brim_error* error);
 } brim_runtime_api;
 
 /* The one exported symbol. Returns NULL when host_abi is not supported. */

@@ -117,7 +117,8 @@ constexpr brim_runtime_api kApi = {sizeof(brim_runtime_api),
                                    &Info,
                                    &NewInstance,
                                    &FreeInstance,
-                                   &Run};
+                                   &Run,
+                                   nullptr};
 
 }  // namespace
 }  // namespace brim::runtimes

@@ -20,14 +20,16 @@ void Close(brim_runtime* runtime) { delete runtime; }
 const char* Devices(brim_runtime*) { return "CPU"; }
 std::uint32_t Reads(brim_runtime*, const char* path) { return IsSavedModel(path) ? 2 : 0; }
 
+brim_code Prepare(brim_runtime* runtime, brim_error* error) {
+  if (runtime->loaded) return kOk;
+  const brim_code code = LoadTensorFlow(runtime->directory, &runtime->tensorflow, error);
+  runtime->loaded = code == kOk;
+  return code;
+}
+
 brim_code Load(brim_runtime* runtime, const brim_load_options* options, brim_model** model,
                brim_error* error) {
   try {
-    if (!runtime->loaded) {
-      const brim_code code = LoadTensorFlow(runtime->directory, &runtime->tensorflow, error);
-      if (code != kOk) return code;
-      runtime->loaded = true;
-    }
     return LoadModel(*runtime, *options, model, error);
   } catch (const std::exception& failed) {
     return Fail(error, kInternal, std::string("the load failed: ") + failed.what());
@@ -61,7 +63,8 @@ constexpr brim_runtime_api kApi = {sizeof(brim_runtime_api),
                                    &Info,
                                    &NewInstance,
                                    &FreeInstance,
-                                   &Run};
+                                   &Run,
+                                   &Prepare};
 
 }  // namespace
 }  // namespace brim::runtimes
