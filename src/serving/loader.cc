@@ -48,9 +48,7 @@ void Loader::Inbox::Wake() {
 }
 
 void Loader::Start(Step step) {
-  thread_ = std::jthread([this, step = std::move(step)] {
-    Run(step);
-  });
+  thread_ = std::jthread([this, step = std::move(step)] { Run(step); });
 }
 
 void Loader::Stop() {
