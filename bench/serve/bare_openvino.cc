@@ -1,26 +1,37 @@
 // Comparator: OpenVINO alone, called in a loop by as many threads as asked; no server.
 //
-// Each caller owns one compiled copy with num_streams(0), so that an inference runs on its caller;
-// f32. The model keeps its dynamic shape unless --static. Prints one JSON line: infer/s, CPU-us per
-// inference of the whole process (loading not counted), p50 and p99.
-#include <time.h>
+// Closed loop (default): each caller owns one compiled copy and runs it over and over. Open loop
+// (--rate): as many compiled copies as --models says; each caller draws Poisson arrivals and a
+// model by Zipf popularity, and sleeps until the arrival is due, so that the caches see what a
+// server's see. With --sockets each inference's bytes come from and go to a peer over loopback TCP
+// (bare_copy.h). Copies have num_streams(0), so that an inference runs on its caller; f32. The
+// model keeps its dynamic shape unless --static. Prints one JSON line: infer/s, CPU-us per
+// inference of the process (without loading and the peer), of infer() alone, of the peer, and more.
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <openvino/openvino.hpp>
+#include <memory>
+#include <mutex>
+#include <random>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "bare_copy.h"
+
+namespace brim::bench {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: bare_openvino --model FILE --shape 1,150 [--callers N] [--seconds S] [--static]\n";
+    "usage: bare_openvino --model FILE --shape 1,150 [--callers N] [--seconds S] [--static]\n"
+    "                     [--rate R [--models N] [--zipf 1.1] [--seed 1]] [--sockets N]\n";
 
 struct Options {
   std::string model;
@@ -28,51 +39,112 @@ struct Options {
   int callers = 1;
   double seconds = 3;
   bool is_static = false;
+  double rate = 0;  // Inferences a second of all callers; 0: closed loop.
+  int models = 1;
+  double zipf = 1.1;
+  unsigned seed = 1;
+  int sockets = 0;  // Connections of all callers; 0: no sockets.
 };
+
+bool ParseValue(std::string_view word, char* value, Options* options) {
+  if (word == "--model") {
+    options->model = value;
+  } else if (word == "--callers") {
+    options->callers = std::atoi(value);
+  } else if (word == "--seconds") {
+    options->seconds = std::atof(value);
+  } else if (word == "--rate") {
+    options->rate = std::atof(value);
+  } else if (word == "--models") {
+    options->models = std::atoi(value);
+  } else if (word == "--zipf") {
+    options->zipf = std::atof(value);
+  } else if (word == "--seed") {
+    options->seed = static_cast<unsigned>(std::atoi(value));
+  } else if (word == "--sockets") {
+    options->sockets = std::atoi(value);
+  } else if (word == "--shape") {
+    for (char* at = value; *at != '\0';) {
+      options->shape.push_back(std::strtoull(at, &at, 10));
+      if (*at == ',') ++at;
+    }
+  } else {
+    return false;
+  }
+  return true;
+}
 
 bool Parse(int argc, char** argv, Options* options) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--static") {
       options->is_static = true;
-      continue;
-    }
-    if (++i == argc) return false;
-    if (word == "--model") {
-      options->model = argv[i];
-    } else if (word == "--callers") {
-      options->callers = std::atoi(argv[i]);
-    } else if (word == "--seconds") {
-      options->seconds = std::atof(argv[i]);
-    } else if (word == "--shape") {
-      for (char* at = argv[i]; *at != '\0';) {
-        options->shape.push_back(std::strtoull(at, &at, 10));
-        if (*at == ',') ++at;
-      }
-    } else {
+    } else if (++i == argc || !ParseValue(word, argv[i], options)) {
       return false;
     }
   }
-  return !options->model.empty() && !options->shape.empty() && options->callers > 0;
+  return !options->model.empty() && !options->shape.empty() && options->callers > 0 &&
+         options->models > 0;
 }
 
-double Seconds(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-struct Caller {
-  ov::CompiledModel compiled;
-  ov::InferRequest request;
-  std::vector<float> input;
-  std::vector<float> latency_us;  // Of the measured runs.
-
-  void Run(const ov::Shape& shape) {
-    request.set_input_tensor(ov::Tensor(ov::element::f32, shape, input.data()));
-    request.infer();
+Copies MakeCopies(const Options& options) {
+  ov::Core core;
+  Copies copies;
+  for (int i = 0; i < (options.rate > 0 ? options.models : options.callers); ++i) {
+    // Read again for each: models of a server do not share what was read.
+    const std::shared_ptr<ov::Model> model = core.read_model(options.model);
+    if (options.is_static) model->reshape(ov::PartialShape(options.shape));
+    auto copy = std::make_unique<Copy>();
+    copy->compiled = core.compile_model(model, "CPU", ov::num_streams(0),
+                                        ov::hint::inference_precision(ov::element::f32));
+    copy->request = copy->compiled.create_infer_request();
+    copy->input.assign(ov::shape_size(options.shape), 0.5f);
+    copy->request.set_input_tensor(ov::Tensor(ov::element::f32, options.shape, copy->input.data()));
+    copies.push_back(std::move(copy));
   }
-};
+  for (int i = 0; i < 3; ++i) {
+    for (const auto& copy : copies) copy->request.infer();
+  }
+  return copies;
+}
+
+void Closed(Copy* copy, const std::atomic<bool>& stop, Caller* caller) {
+  while (!stop.load(std::memory_order_relaxed)) {
+    const double begin = Seconds(CLOCK_MONOTONIC);
+    copy->request.infer();
+    caller->latency_us.push_back(static_cast<float>(1e6 * (Seconds(CLOCK_MONOTONIC) - begin)));
+  }
+  caller->infer_cpu_s = Seconds(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void Open(const Options& options, unsigned number, const Copies& copies,
+          const std::atomic<bool>& stop, Caller* caller) {
+  std::mt19937_64 random(options.seed * 1000 + number);
+  std::vector<double> share;
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    share.push_back((share.empty() ? 0 : share.back()) +
+                    1 / std::pow(static_cast<double>(i + 1), options.zipf));
+  }
+  std::exponential_distribution<double> gap(options.rate / options.callers);
+  std::uniform_real_distribution<double> point(0, share.back());
+  for (double due = Seconds(CLOCK_MONOTONIC) + gap(random); !stop.load(); due += gap(random)) {
+    if (const double wait = due - Seconds(CLOCK_MONOTONIC); wait > 0) {
+      timespec until{static_cast<time_t>(due), 0};
+      until.tv_nsec = static_cast<long>(1e9 * (due - static_cast<double>(until.tv_sec)));
+      clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+    }
+    const auto at = static_cast<std::size_t>(
+        std::lower_bound(share.begin(), share.end(), point(random)) - share.begin());
+    Copy& copy = *copies[std::min(at, copies.size() - 1)];
+    {
+      const std::lock_guard lock(copy.mutex);
+      const double cpu = Seconds(CLOCK_THREAD_CPUTIME_ID);
+      copy.request.infer();
+      caller->infer_cpu_s += Seconds(CLOCK_THREAD_CPUTIME_ID) - cpu;
+    }
+    caller->latency_us.push_back(static_cast<float>(1e6 * (Seconds(CLOCK_MONOTONIC) - due)));
+  }
+}
 
 double Quantile(std::vector<float>* values, double part) {
   if (values->empty()) return 0;
@@ -82,17 +154,32 @@ double Quantile(std::vector<float>* values, double part) {
   return static_cast<double>(*at);
 }
 
-void Measure(const Options& options, std::vector<Caller>* callers) {
+double ResidentMb() {
+  unsigned long total = 0;
+  unsigned long resident = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr) return 0;
+  if (std::fscanf(file, "%lu %lu", &total, &resident) != 2) resident = 0;
+  std::fclose(file);
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
+
+void Measure(const Options& options, const Copies& copies) {
   std::atomic<bool> stop{false};
+  std::vector<Caller> callers(static_cast<std::size_t>(options.callers));
+  for (Caller& caller : callers) caller.latency_us.reserve(1 << 20);
   std::vector<std::jthread> threads;
   const double cpu = Seconds(CLOCK_PROCESS_CPUTIME_ID);
   const double start = Seconds(CLOCK_MONOTONIC);
-  for (Caller& caller : *callers) {
-    threads.emplace_back([&] {
-      while (!stop.load(std::memory_order_relaxed)) {
-        const double begin = Seconds(CLOCK_MONOTONIC);
-        caller.Run(options.shape);
-        caller.latency_us.push_back(static_cast<float>(1e6 * (Seconds(CLOCK_MONOTONIC) - begin)));
+  for (unsigned i = 0; i < callers.size(); ++i) {
+    threads.emplace_back([&, i] {
+      if (options.rate > 0) {
+        Open(options, i, copies, stop, &callers[i]);
+      } else if (options.sockets > 0) {
+        OverSockets(copies[i].get(), std::max(1, options.sockets / options.callers), stop,
+                    &callers[i]);
+      } else {
+        Closed(copies[i].get(), stop, &callers[i]);
       }
     });
   }
@@ -102,38 +189,33 @@ void Measure(const Options& options, std::vector<Caller>* callers) {
   const double wall = Seconds(CLOCK_MONOTONIC) - start;
   const double cpu_used = Seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
   std::vector<float> all;
-  for (const Caller& caller : *callers) {
+  double infer_cpu = 0;
+  double peer_cpu = 0;
+  for (const Caller& caller : callers) {
     all.insert(all.end(), caller.latency_us.begin(), caller.latency_us.end());
+    infer_cpu += caller.infer_cpu_s;
+    peer_cpu += caller.peer_cpu_s;
   }
   const double count = std::max(1.0, static_cast<double>(all.size()));
   std::printf(
-      "{\"rate\": %.2f, \"cpu_us\": %.3f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"answers\": %zu}\n",
-      count / wall, 1e6 * cpu_used / count, Quantile(&all, 0.5), Quantile(&all, 0.99), all.size());
+      "{\"rate\": %.2f, \"cpu_us\": %.3f, \"infer_cpu_us\": %.3f, \"client_cpu_us\": %.3f, "
+      "\"p50_us\": %.1f, \"p99_us\": %.1f, \"answers\": %zu, \"rss_mb\": %.1f}\n",
+      count / wall, 1e6 * (cpu_used - peer_cpu) / count, 1e6 * infer_cpu / count,
+      1e6 * peer_cpu / count, Quantile(&all, 0.5), Quantile(&all, 0.99), all.size(), ResidentMb());
 }
 
 }  // namespace
+}  // namespace brim::bench
 
 int main(int argc, char** argv) {
-  Options options;
-  if (!Parse(argc, argv, &options)) {
-    std::fputs(kUsage, stderr);
+  brim::bench::Options options;
+  if (!brim::bench::Parse(argc, argv, &options)) {
+    std::fputs(brim::bench::kUsage, stderr);
     return 2;
   }
   try {
-    ov::Core core;
-    const std::shared_ptr<ov::Model> model = core.read_model(options.model);
-    if (options.is_static) model->reshape(ov::PartialShape(options.shape));
-    std::vector<Caller> callers(static_cast<std::size_t>(options.callers));
-    for (Caller& caller : callers) {
-      caller.compiled = core.compile_model(model, "CPU", ov::num_streams(0),
-                                           ov::hint::inference_precision(ov::element::f32));
-      caller.request = caller.compiled.create_infer_request();
-      caller.input.assign(ov::shape_size(options.shape), 0.5f);
-      caller.latency_us.reserve(1 << 20);
-      for (int i = 0; i < 3; ++i) caller.Run(options.shape);
-    }
-    Measure(options, &callers);
-  } catch (const ov::Exception& error) {
+    brim::bench::Measure(options, brim::bench::MakeCopies(options));
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "bare_openvino: %s\n", error.what());
     return 1;
   }

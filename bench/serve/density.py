@@ -2,11 +2,19 @@
 
 Each count gets a server of its own, started afresh in every round. Reach: threads the same for all counts, and CPU per
 answer with 200 models at most 10 % above that with one. Triton 2.51, measured earlier: 627 threads, and 45 % more.
+
+"bare" is the runtime alone, in turn with Brim: as many compiled copies, called by as many threads as there are cores,
+which sleep until the next arrival of the same kind of traffic. "infer" is the CPU of its infer() alone. What it grows by is
+what cold caches cost the runtime; "growth added" is what Brim's own growth is beyond that, per answer.
 """
+import os
+import pathlib
+
 import loads
 import report
 from processes import Brim
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 REACH = 1.10
 COUNTS = (1, 10, 50, 200)
 # name: (model file, load, requests a second)
@@ -21,6 +29,7 @@ def run(bench):
     rows = []
     for name, (source, load, rate) in MODELS.items():
         results = {count: [] for count in COUNTS}
+        bare = {count: [] for count in COUNTS}
         for count in COUNTS:
             models = bench.folder(f"density-{name}-{count}")
             for i in range(count):
@@ -29,8 +38,13 @@ def run(bench):
             for count in COUNTS:
                 bench.progress(f"density {name} N={count} round {turn + 1}")
                 results[count].append(once(bench, name, load, rate, count, turn))
-        found = [{"model": name, "models": count, **report.summary(results[count])} for count in COUNTS]
+                bare[count].append(once_bare(bench, source, load, rate, count, turn))
+        found = [{"model": name, "models": count, **report.summary(results[count]), "bare": report.summary(bare[count])}
+                 for count in COUNTS]
         for row in found:
+            row["growth_us"] = row["cpu_us"] - found[0]["cpu_us"]
+            row["bare_growth_us"] = row["bare"]["cpu_us"] - found[0]["bare"]["cpu_us"]
+            row["growth_added"] = (row["growth_us"] - row["bare_growth_us"]) / found[0]["cpu_us"]
             row["cpu_ratio"] = row["cpu_us"] / found[0]["cpu_us"]
             row["reached"] = row["cpu_ratio"] <= REACH and row["threads"] == found[0]["threads"]
         rows += found
@@ -45,6 +59,11 @@ def run(bench):
             [[str(row["models"]), row["ready_s"], row["ready_cpu_s"], row["threads"], row["idle_mb"], row["rss_mb"],
               row["pss_mb"], row["mb_per_model"], row["cpu_us"], row["cpu_ratio"], report.verdict(row["reached"]),
               row["p50_us"], row["p99_us"], row["p999_us"], row["lag_p99_us"]] for row in found]))
+        bench.say(report.table(
+            ["models", "brim us", "growth", "bare us", "growth", "of N=1", "infer us", "bare MB", "growth added"],
+            [[str(row["models"]), row["cpu_us"], row["growth_us"], row["bare"]["cpu_us"], row["bare_growth_us"],
+              row["bare"]["cpu_us"] / found[0]["bare"]["cpu_us"], row["bare"]["infer_cpu_us"], row["bare"]["rss_mb"],
+              f"{100 * row['growth_added']:+.0f} %"] for row in found]))
     return rows
 
 
@@ -57,3 +76,8 @@ def once(bench, name, load, rate, count, turn):
         return {**result, "ready_s": brim.ready_seconds, "ready_cpu_s": brim.start_cpu_seconds,
                 "threads": brim.threads(), "idle_mb": idle, "rss_mb": brim.rss_mb(), "pss_mb": brim.pss_mb(),
                 "mb_per_model": idle / count}
+
+
+def once_bare(bench, source, load, rate, count, turn):
+    return loads.bare_open(bench.build, ROOT / ".deps/models" / source, load.dims.split(","),
+                           len(os.sched_getaffinity(0)), max(2, bench.seconds), rate, count, turn + 1)

@@ -106,12 +106,13 @@ void Generator::RunWindow() {
   std::exponential_distribution<double> gap(options_.rate > 0 ? options_.rate : 1);
   const auto next_gap = [&] { return static_cast<std::int64_t>(gap(random_) * kSecond); };
   std::int64_t due = start + next_gap();
-  std::int64_t cpu = 0, opened = 0, now = start;
+  std::int64_t cpu = 0, own_cpu = 0, opened = 0, now = start;
   for (; now < window_end_ns_; now = Now()) {
     if (opened == 0 && now >= window_start_ns_) {
       opened = now;
       report_.answers = 0;
       cpu = options_.pid > 0 ? CpuOf(options_.pid) : 0;
+      own_cpu = Read(CLOCK_PROCESS_CPUTIME_ID);
     }
     std::int64_t until = opened == 0 ? window_start_ns_ : window_end_ns_;
     if (options_.rate > 0) {
@@ -127,6 +128,8 @@ void Generator::RunWindow() {
                      static_cast<double>(report_.answers);
   }
   const std::uint64_t answers = report_.answers;
+  report_.own_cpu_us = static_cast<double>(Read(CLOCK_PROCESS_CPUTIME_ID) - own_cpu) / 1000 /
+                       static_cast<double>(std::max<std::uint64_t>(answers, 1));
   sending_ = false;
   while (open_ + backlog_.size() > 0 && Now() < window_end_ns_ + kDrain) {
     Poll(window_end_ns_ + kDrain);

@@ -44,6 +44,7 @@ struct LoadReport {
   std::string first_error;
   std::size_t answer_bytes = 0;
   std::optional<double> cpu_us;  // The server's, per answer.
+  double own_cpu_us = 0;         // This process's, per answer.
   std::vector<float> latency_us;
   std::vector<float> lag_us;  // Open loop: how late the generator itself was.
 };

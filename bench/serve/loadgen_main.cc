@@ -107,6 +107,7 @@ void Print(LoadReport* r) {
               static_cast<unsigned long long>(r->answers),
               static_cast<unsigned long long>(r->errors), r->answer_bytes);
   if (r->cpu_us) std::printf(", \"cpu_us\": %.3f", *r->cpu_us);
+  std::printf(", \"client_cpu_us\": %.3f", r->own_cpu_us);
   for (const auto& [name, part] :
        {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1.0}}) {
     std::printf(", \"%s_us\": %.1f", name, Quantile(&r->latency_us, part));

@@ -86,11 +86,18 @@ def h2load(build, server, load, work, connections=1, streams=1, seconds=3):
             "answer_bytes": probe["answer_bytes"]}
 
 
-def bare(build, model, dims, callers, seconds, static=False):
-    """OpenVINO in a loop, no server: rate, cpu_us, p50_us, p99_us."""
+def bare(build, model, dims, callers, seconds, static=False, sockets=0):
+    """OpenVINO in a loop, no server: rate, cpu_us, infer_cpu_us, p50_us, p99_us; `sockets` connections carry the bytes."""
     command = [build / "bin/bare_openvino", "--model", model, "--shape", ",".join(str(dim) for dim in dims),
-               "--callers", callers, "--seconds", seconds]
+               "--callers", callers, "--seconds", seconds, "--sockets", sockets]
     return _json_of(command + (["--static"] if static else []), seconds + 60)
+
+
+def bare_open(build, model, dims, callers, seconds, rate, models, seed):
+    """The same in open loop: `models` compiled copies, Zipf popularity, Poisson arrivals at `rate` in all."""
+    return _json_of([build / "bin/bare_openvino", "--model", model, "--shape", ",".join(str(dim) for dim in dims),
+                     "--callers", callers, "--seconds", seconds, "--rate", rate, "--models", models, "--seed", seed],
+                    seconds + 150)
 
 
 def interleave(sides, rounds, pause=0.2):
