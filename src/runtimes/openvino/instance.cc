@@ -47,17 +47,24 @@ Refusal CheckNarrowed(const brim_instance& instance, const brim_run& run) {
   return {};
 }
 
+// Chooses the graph: the one compiled for just these shapes, if there is one.
 Refusal CheckShapes(brim_instance& instance, const brim_run& run) {
+  instance.graph = instance.graphs.data();
   if (instance.model.shapes == nullptr) return {};
   instance.key.clear();
   // In the order of the compiled model's ports, which is not always the signature's.
-  for (std::size_t port = 0; port < instance.compiled.inputs().size(); ++port) {
+  for (std::size_t port = 0; port < instance.graph->compiled.inputs().size(); ++port) {
     for (std::uint32_t i = 0; i < run.input_count; ++i) {
       if (instance.model.inputs[i].port != port) continue;
       instance.key.push_back(run.inputs[i].rank);
       instance.key.insert(instance.key.end(), run.inputs[i].dims,
                           run.inputs[i].dims + run.inputs[i].rank);
     }
+  }
+  for (Graph& graph : instance.graphs) {
+    if (graph.only.empty() || graph.only != instance.key) continue;
+    instance.graph = &graph;
+    return {};
   }
   if (instance.key == instance.last_key) return {};
   std::string why;
@@ -86,12 +93,12 @@ bool HasShape(const ov::Tensor& tensor, const brim_tensor& input) {
 
 // Small inputs are copied into a tensor that stays set while the shape does; large ones are wrapped
 // where they lie, or copied where their element type needs another alignment.
-void SetInput(brim_instance& instance, const InputPlace& place, const brim_tensor& input,
+void SetInput(ov::InferRequest& request, const InputPlace& place, const brim_tensor& input,
               InstanceInput* held) {
   if (input.bytes <= kCopiedBytesMax) {
     if (!held->tensor || !HasShape(held->tensor, input)) {
       held->tensor = ov::Tensor(place.type, ov::Shape(input.dims, input.dims + input.rank));
-      instance.request.set_input_tensor(*place.port, held->tensor);
+      request.set_input_tensor(*place.port, held->tensor);
     }
     if (input.bytes != 0) std::memcpy(held->tensor.data(), input.data, input.bytes);
     return;
@@ -103,17 +110,18 @@ void SetInput(brim_instance& instance, const InputPlace& place, const brim_tenso
     std::memcpy(held->aligned.data(), data, input.bytes);
     data = held->aligned.data();
   }
-  instance.request.set_input_tensor(
+  request.set_input_tensor(
       *place.port, ov::Tensor(place.type, ov::Shape(input.dims, input.dims + input.rank), data));
 }
 
 void Infer(brim_instance& instance, const brim_run& run) {
-  instance.inputs.resize(run.input_count);
+  Graph& graph = *instance.graph;
+  graph.inputs.resize(run.input_count);
   for (std::uint32_t i = 0; i < run.input_count; ++i) {
     const InputPlace& place = instance.model.inputs[i];
-    if (place.port) SetInput(instance, place, run.inputs[i], &instance.inputs[i]);
+    if (place.port) SetInput(graph.request, place, run.inputs[i], &graph.inputs[i]);
   }
-  instance.request.infer();
+  graph.request.infer();
 }
 
 void Answer(brim_instance& instance, const brim_run& run, std::uint32_t wanted, std::size_t at) {
@@ -125,7 +133,7 @@ void Answer(brim_instance& instance, const brim_run& run, std::uint32_t wanted, 
     answer.name = declared.name.c_str();
     return;
   }
-  const ov::Tensor tensor = instance.request.get_output_tensor(place.port);
+  const ov::Tensor tensor = instance.graph->request.get_output_tensor(place.port);
   const ov::Shape& shape = tensor.get_shape();
   std::vector<std::int64_t>& dims = instance.answer_dims[at];
   dims.assign(shape.begin(), shape.end());

@@ -59,6 +59,7 @@ std::vector<FileStamp> StampsOf(const std::string& path) {
 struct Wishes {
   ov::AnyMap read;
   ov::AnyMap compile;
+  std::string fixed_shapes;
 };
 
 brim_code ReadPrecision(const std::string& precision, ov::AnyMap* compile, brim_error* error) {
@@ -80,6 +81,8 @@ brim_code ReadOption(const std::string& key, const std::string& value, Wishes* w
                      brim_error* error) {
   if (key == "cache_dir") {
     wishes->compile.insert(ov::cache_dir(value));
+  } else if (key == "fixed_shapes") {
+    wishes->fixed_shapes = value;
   } else if (key == "mmap") {
     if (value != "true" && value != "false") {
       return Fail(error, kInvalidArgument,
@@ -87,8 +90,9 @@ brim_code ReadOption(const std::string& key, const std::string& value, Wishes* w
     }
     wishes->read.insert_or_assign(ov::enable_mmap.name(), value == "true");
   } else if (std::none_of(key.begin(), key.end(), [](char c) { return c >= 'A' && c <= 'Z'; })) {
-    return Fail(error, kInvalidArgument,
-                "the openvino runtime has no option '" + key + "'; it has: cache_dir, mmap");
+    return Fail(
+        error, kInvalidArgument,
+        "the openvino runtime has no option '" + key + "'; it has: cache_dir, fixed_shapes, mmap");
   }
   return kOk;
 }
@@ -131,10 +135,63 @@ brim_code ReadFailure(const std::string& path, const std::string& what, brim_err
               "OpenVINO cannot read '" + path + "': " + Cleaned(what));
 }
 
+// The signature's names of the inputs that are computed with, in the order of the model's ports.
+std::vector<std::string> PortNames(const Reading& reading) {
+  std::vector<std::string> names(reading.model->inputs().size());
+  for (std::size_t i = 0; i < reading.inputs.size(); ++i) {
+    if (reading.inputs[i].port) names[*reading.inputs[i].port] = reading.signature.inputs[i].name;
+  }
+  return names;
+}
+
+bool FitsDeclared(const ov::Model& model, const FixedShape& shape) {
+  const auto inputs = model.inputs();
+  for (std::size_t port = 0; port < inputs.size(); ++port) {
+    if (!inputs[port].get_partial_shape().compatible(shape.shapes.at(port))) return false;
+  }
+  return true;
+}
+
 bool IsDynamic(const ov::Model& model) {
   const auto inputs = model.inputs();
   return std::any_of(inputs.begin(), inputs.end(),
                      [](const auto& i) { return i.get_partial_shape().is_dynamic(); });
+}
+
+// A shape that the model cannot take is the configuration's fault, not the model's.
+brim_code FixShapes(const std::string& wanted, const Reading& reading, brim_model* model,
+                    brim_error* error) {
+  if (wanted.empty()) return kOk;
+  const std::string context = "option fixed_shapes is '" + wanted + "': ";
+  std::string why;
+  if (model->shapes == nullptr) {
+    return Fail(error, kInvalidArgument, context + "every shape of this model is fixed already");
+  }
+  if (!ReadFixedShapes(wanted, PortNames(reading), &model->fixed, &why)) {
+    return Fail(error, kInvalidArgument, context + why);
+  }
+  for (const FixedShape& shape : model->fixed) {
+    if (!FitsDeclared(*reading.model, shape)) why = "the model declares others";
+    if (!why.empty() || !model->shapes->Accepts(shape.key, &why)) {
+      return Fail(error, kInvalidArgument,
+                  context + "the model cannot take " + shape.text + " (" + why + ")");
+    }
+  }
+  return kOk;
+}
+
+// A graph of its own must answer as the graph for all shapes does.
+brim_code CheckFixed(const brim_model& model, const std::string& precision, CompiledCopy* copy,
+                     brim_error* error) {
+  const double tolerance = precision == "f32" ? 1e-3 : 3e-2;
+  for (std::size_t i = 0; i < model.fixed.size(); ++i) {
+    std::string why;
+    if (AnswersAlike((*copy)[0], (*copy)[i + 1], model.fixed[i], tolerance, &why)) continue;
+    return Fail(error, kFailedPrecondition,
+                "OpenVINO compiles this model wrongly for the one shape " + model.fixed[i].text +
+                    " (" + why + "); leave it out of option fixed_shapes");
+  }
+  return kOk;
 }
 
 }  // namespace
@@ -163,11 +220,16 @@ brim_code LoadModel(brim_runtime& runtime, const brim_load_options& options, bri
   try {
     model->computes = reading.model != nullptr;
     if (model->computes) {
-      ov::CompiledModel compiled =
-          runtime.core.compile_model(reading.model, device, wishes.compile);
-      precision = PrecisionOf(compiled, precision);
       if (IsDynamic(*reading.model)) model->shapes = std::make_unique<ShapeCheck>(*reading.model);
-      model->KeepSpare(std::move(compiled));
+      if (const brim_code code = FixShapes(wishes.fixed_shapes, reading, model.get(), error);
+          code != kOk) {
+        return code;
+      }
+      CompiledCopy copy = model->Compile(reading.model);
+      precision = PrecisionOf(copy.front(), precision);
+      if (const brim_code code = CheckFixed(*model, precision, &copy, error); code != kOk)
+        return code;
+      model->KeepSpare(std::move(copy));
     }
   } catch (const std::exception& refused) {
     return Fail(error, kUnimplemented,
@@ -184,31 +246,40 @@ brim_code LoadModel(brim_runtime& runtime, const brim_load_options& options, bri
 
 }  // namespace brim::runtimes
 
-ov::CompiledModel brim_model::TakeCopy() {
+brim::runtimes::CompiledCopy brim_model::Compile(const std::shared_ptr<ov::Model>& read) const {
+  brim::runtimes::CompiledCopy copy;
+  copy.push_back(core.compile_model(read, device, compile_properties));
+  for (const brim::runtimes::FixedShape& shape : fixed) {
+    const std::shared_ptr<ov::Model> shaped = read->clone();
+    shaped->reshape(shape.shapes);
+    copy.push_back(core.compile_model(shaped, device, compile_properties));
+  }
+  return copy;
+}
+
+brim::runtimes::CompiledCopy brim_model::TakeCopy() {
   {
     const std::lock_guard lock(mutex_);
-    if (spare_) {
-      ov::CompiledModel copy = std::move(*spare_);
-      spare_.reset();
-      return copy;
-    }
+    if (!spare_.empty()) return std::exchange(spare_, {});
   }
   if (brim::runtimes::StampsOf(path) != stamps) {
     throw std::runtime_error("the files of '" + path +
                              "' have changed since it was loaded; load it again");
   }
-  const brim::runtimes::Reading reading = brim::runtimes::ReadModel(core, path, read_properties);
-  return core.compile_model(reading.model, device, compile_properties);
+  return Compile(brim::runtimes::ReadModel(core, path, read_properties).model);
 }
 
 void brim_instance::Prepare() {
-  request = {};
-  compiled = {};
+  graph = nullptr;
+  graphs.clear();
   last_key.clear();
-  inputs.clear();
   if (model.computes) {
-    compiled = model.TakeCopy();
-    request = compiled.create_infer_request();
+    for (ov::CompiledModel& compiled : model.TakeCopy()) {
+      brim::runtimes::Graph& made = graphs.emplace_back();
+      if (graphs.size() > 1) made.only = model.fixed[graphs.size() - 2].key;
+      made.compiled = std::move(compiled);
+      made.request = made.compiled.create_infer_request();
+    }
   }
   usable = true;
 }

@@ -3,6 +3,7 @@
 // Each instance holds a compiled copy of its own, for a compiled model in caller-runs mode is one
 // graph that one caller uses at a time. The model as read is dropped once compiled (for OCR-sized
 // networks that is 9 of 39 MB); a further copy reads the files again, which must be unchanged.
+// A copy is one graph for every shape, and one more for each shape of the option fixed_shapes.
 // Threads: as runtime.h demands.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "openvino/runtime/core.hpp"
+#include "runtimes/openvino/fixed_shapes.h"
 #include "runtimes/openvino/shape_check.h"
 #include "runtimes/plugin/parts.h"
 
@@ -54,6 +56,17 @@ struct InstanceInput {
   std::vector<std::byte> aligned;  // Copy of a large input that lies at an odd address.
 };
 
+// A compiled copy before it is anybody's: the graph for every shape, then those of fixed shapes.
+using CompiledCopy = std::vector<ov::CompiledModel>;
+
+// One compiled graph of an instance and what it was last fed.
+struct Graph {
+  ShapeKey only;  // The input shapes that it takes; empty: all.
+  ov::CompiledModel compiled;
+  ov::InferRequest request;
+  std::vector<InstanceInput> inputs;
+};
+
 struct Reading {
   std::shared_ptr<ov::Model> model;  // Null: nothing is left to compute.
   SignatureDeclaration signature;
@@ -83,28 +96,30 @@ struct brim_model {
   bool computes = true;
   std::unique_ptr<brim::runtimes::InfoTable> table;
   std::unique_ptr<brim::runtimes::ShapeCheck> shapes;  // Null when every shape is static.
+  std::vector<brim::runtimes::FixedShape> fixed;       // In the order of a copy's further graphs.
 
+  // Throws what OpenVINO throws.
+  brim::runtimes::CompiledCopy Compile(const std::shared_ptr<ov::Model>& read) const;
   // A compiled copy: the one made at load, if nobody has it yet, else a new one from the unchanged
   // files.
-  ov::CompiledModel TakeCopy();
-  void KeepSpare(ov::CompiledModel copy) { spare_ = std::move(copy); }
+  brim::runtimes::CompiledCopy TakeCopy();
+  void KeepSpare(brim::runtimes::CompiledCopy copy) { spare_ = std::move(copy); }
 
  private:
   std::mutex mutex_;
-  std::optional<ov::CompiledModel> spare_;
+  brim::runtimes::CompiledCopy spare_;  // Empty: taken.
 };
 
 struct brim_instance {
   explicit brim_instance(brim_model& m) : model(m) {}
 
   brim_model& model;
-  ov::CompiledModel compiled;
-  ov::InferRequest request;
+  std::vector<brim::runtimes::Graph> graphs;  // None where nothing is left to compute.
+  brim::runtimes::Graph* graph = nullptr;     // Of this run.
   bool usable =
       false;  // False until prepared, and after a failed run, whose graph is not to be trusted.
   brim::runtimes::ShapeKey key;       // Of this run.
   brim::runtimes::ShapeKey last_key;  // Of the last that was accepted.
-  std::vector<brim::runtimes::InstanceInput> inputs;
   std::vector<brim_tensor> answer;
   std::vector<std::vector<std::int64_t>> answer_dims;
 

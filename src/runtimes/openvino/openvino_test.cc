@@ -7,64 +7,13 @@
 
 #include "runtimes/host.h"
 #include "runtimes/memory.h"
+#include "runtimes/openvino/testing.h"
 #include "runtimes/testing.h"
 
 namespace brim::runtimes {
 namespace {
 
 using model::DType;
-
-std::string ModelPath(const std::string& name) {
-  const std::string path = std::string(BRIM_MODEL_DIR) + "/" + name;
-  EXPECT_TRUE(std::filesystem::exists(path)) << "run `deps/fetch models` and `tests/models/make`";
-  return path;
-}
-
-class OpenVinoTest : public ::testing::Test {
- protected:
-  // One runtime for all tests, as in a server. Never closed: a leak checker can then say whose a
-  // leak is.
-  static void SetUpTestSuite() { host_ = new Host(BuiltPlugins()); }
-
-  static Runtime& runtime() {
-    auto runtime = host_->Get("openvino");
-    EXPECT_TRUE(runtime.ok()) << runtime.status().ToString();
-    return **runtime;
-  }
-  static Result<std::unique_ptr<Model>> TryLoad(const std::string& path, LoadOptions options = {}) {
-    options.path = path;
-    return runtime().Load(options);
-  }
-  static std::unique_ptr<Model> Load(const std::string& name, LoadOptions options = {}) {
-    auto model = TryLoad(ModelPath(name), std::move(options));
-    EXPECT_TRUE(model.ok()) << model.status().ToString();
-    return std::move(model).value();
-  }
-  static std::unique_ptr<Instance> New(Model& model) {
-    auto instance = model.NewInstance();
-    EXPECT_TRUE(instance.ok()) << instance.status().ToString();
-    return std::move(instance).value();
-  }
-  static std::vector<Tensor> Run(const Model& model, Instance& instance,
-                                 const std::vector<Tensor>& inputs) {
-    Captured captured;
-    RunAll(model, instance, inputs, &captured);
-    EXPECT_TRUE(captured.status.ok()) << captured.status.ToString();
-    EXPECT_EQ(captured.calls, 1);
-    captured.outputs.resize(model.info().signatures[0].outputs.size());
-    return captured.outputs;
-  }
-  static Status Failure(const Model& model, Instance& instance, const std::vector<Tensor>& inputs) {
-    Captured captured;
-    RunAll(model, instance, inputs, &captured);
-    EXPECT_EQ(captured.calls, 1);
-    return captured.status;
-  }
-
-  static Host* host_;
-  Scratch scratch_;
-};
-Host* OpenVinoTest::host_ = nullptr;
 
 TEST_F(OpenVinoTest, SaysWhatItIs) {
   EXPECT_EQ(runtime().name(), "openvino");
