@@ -2,7 +2,7 @@
 // for every shape.
 //
 // OpenVINO plans memory and kernels of such a graph once, where a dynamic one infers shapes node by
-// node in each run: measured 2 % (a recogniser of 7 ms) to 25 % (a classifier of 0.4 ms) less CPU.
+// node in each run: measured 3 % (a recogniser of 7 ms) to 25 % (a classifier of 0.4 ms) less CPU.
 // It costs as much memory again, and its answers may differ from the dynamic graph's by rounding
 // (1e-6), so it is for the owner to ask for. OpenVINO 2026.4.1 was also seen to answer wrongly from
 // a static graph (OCR's recogniser at a width of 64, and at no other that was tried: 0.05 off where
