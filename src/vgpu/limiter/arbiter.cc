@@ -1,0 +1,135 @@
+// See arbiter.h.
+#include "vgpu/limiter/arbiter.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace brim::vgpu {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+Runner Read(const TableRow& row, const CardRow& card) {
+  Runner runner;
+  runner.cores = row.cores.load(kRelaxed);
+  runner.share = row.share.load(kRelaxed);
+  runner.priority = row.priority.load(kRelaxed);
+  runner.virtual_time = card.virtual_time.load(kRelaxed);
+  runner.busy_until = card.busy_until.load(kRelaxed);
+  runner.waiting_until = card.waiting_until.load(kRelaxed);
+  runner.hard_next = card.hard_next.load(kRelaxed);
+  runner.pause = card.pause.load(kRelaxed);
+  runner.burst = card.burst.load(kRelaxed);
+  runner.run = card.run.load(kRelaxed);
+  return runner;
+}
+
+// Room for all rows without writing to it first: most cards have a few.
+union Runners {
+  Runners() {}
+  Runner at[kSlicesPerCard];
+};
+
+std::uint32_t RowsOf(const CardTable& table) {
+  const std::uint32_t rows = table.rows.load(std::memory_order_acquire);
+  return rows < kSlicesPerCard ? rows : kSlicesPerCard;
+}
+
+}  // namespace
+
+Ns MonotonicNow() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return Ns{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+Ns Arbiter::Ask(Ns cost, Ns now) {
+  if (lease_.load(kRelaxed) >= cost && lease_until_.load(kRelaxed) > now) {
+    if (lease_.fetch_sub(cost, kRelaxed) >= cost) return 0;
+    lease_.fetch_add(cost, kRelaxed);
+  }
+  const bool busy = card_->row[row_].busy_until.load(kRelaxed) > now;
+  if (!busy || cost >= kLease) return AskCard(cost, now);
+  const Ns again_at = AskCard(kLease, now);
+  if (again_at == 0) {
+    lease_.store(kLease - cost, kRelaxed);
+    lease_until_.store(now + 4 * kLease, kRelaxed);
+  }
+  return again_at;
+}
+
+Ns Arbiter::AskCard(Ns cost, Ns now) {
+  Runners room;
+  Runner* const runners = room.at;
+  const std::uint32_t rows = RowsOf(*table_);
+  if (row_ >= rows) return 0;  // No such slice any more: nothing to hold it to.
+  CardRow& own = card_->row[row_];
+  for (std::uint32_t i = 0; i < rows; ++i) runners[i] = Read(table_->row[i], card_->row[i]);
+  for (;;) {
+    Ns busy_until = card_->busy_until.load(std::memory_order_acquire);
+    const Decision decision = Decide({runners, rows}, row_, busy_until, now);
+    if (!decision.launch) {
+      // One store decides between several waiters of the slice; the latest is as good as any.
+      own.waiting_until.store(decision.again_at + 100 * kUs, kRelaxed);
+      return decision.again_at;
+    }
+    const Runner after = AfterLaunch(runners[row_], decision, busy_until, cost, now);
+    Ns before = runners[row_].virtual_time;
+    if (!own.virtual_time.compare_exchange_strong(before, after.virtual_time,
+                                                  std::memory_order_acq_rel)) {
+      runners[row_] = Read(table_->row[row_], own);
+      continue;
+    }
+    while (!card_->busy_until.compare_exchange_weak(busy_until, BusyAfter(busy_until, cost, now),
+                                                    std::memory_order_acq_rel)) {
+    }
+    own.busy_until.store(BusyAfter(busy_until, cost, now), kRelaxed);
+    own.waiting_until.store(0, kRelaxed);
+    own.hard_next.store(after.hard_next, kRelaxed);
+    own.pause.store(after.pause, kRelaxed);
+    own.burst.store(after.burst, kRelaxed);
+    own.run.store(after.run, kRelaxed);
+    own.gpu.fetch_add(cost, kRelaxed);
+    return 0;
+  }
+}
+
+Ns Arbiter::Launch(Ns cost) {
+  Ns now = MonotonicNow();
+  const Ns began = now;
+  for (;;) {
+    const std::uint32_t wake = card_->wake.load(std::memory_order_acquire);
+    const Ns again_at = Ask(cost, now);
+    if (again_at == 0) return now - began;
+    // Absolute and on CLOCK_MONOTONIC: FUTEX_WAIT_BITSET (futex(2)).
+    const timespec until{static_cast<time_t>(again_at / 1'000'000'000), again_at % 1'000'000'000};
+    syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&card_->wake), FUTEX_WAIT_BITSET, wake,
+            &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+    now = MonotonicNow();
+  }
+}
+
+void Arbiter::Measured(Ns predicted, Ns measured) {
+  const std::uint32_t cores = table_->row[row_].cores.load(kRelaxed);
+  if (cores == 0) return;
+  const Ns error = measured - predicted;
+  CardRow& own = card_->row[row_];
+  own.virtual_time.fetch_add(VirtualCost(error, cores), kRelaxed);
+  own.hard_next.fetch_add(VirtualCost(error, cores), kRelaxed);
+  own.busy_until.fetch_add(error, kRelaxed);
+  own.gpu.fetch_add(error, kRelaxed);
+  card_->busy_until.fetch_add(error, kRelaxed);
+}
+
+bool Arbiter::Contended(Ns now) const {
+  const std::uint32_t rows = RowsOf(*table_);
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    if (i == row_ || table_->row[i].cores.load(kRelaxed) == 0) continue;
+    if (card_->row[i].busy_until.load(kRelaxed) > now) return true;
+  }
+  return false;
+}
+
+}  // namespace brim::vgpu

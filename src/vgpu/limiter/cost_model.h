@@ -1,0 +1,56 @@
+// CostModel: what a kernel with this geometry, or a graph, has taken on the card; for one process.
+//
+// A launch is charged what its like took before. A sample is the time between two events around a
+// launch; it is clean when nobody else wanted the card meanwhile, else it may hold others' time and
+// counts only when it is less than what is believed. So the estimate falls at once and rises only
+// by clean samples, or after kStale contended ones in a row (the data may have grown).
+//
+// A fixed table of kEntries keys; a new key takes the place of an old one of its bucket. Any thread;
+// no lock: an entry's fields are apart, and a lost update is one sample less.
+// Nothing here allocates, throws, or needs more than libc.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "vgpu/limiter/arbiter_policy.h"
+
+namespace brim::vgpu {
+
+struct Prediction {
+  Ns cost = 0;
+  bool known = false;
+  bool sample = false;  // Put events around this launch.
+};
+
+// A hash of what makes two launches alike. `function` is a kernel's or a graph's handle.
+std::uint64_t LaunchKey(std::uint64_t function, std::uint64_t blocks, std::uint32_t block_threads,
+                        std::uint32_t shared_bytes);
+
+class CostModel {
+ public:
+  static constexpr std::uint32_t kEntries = 4096;
+  static constexpr std::uint32_t kProbes = 8;
+  static constexpr Ns kUnknown = 20 * kUs;       // Charged before anything is known.
+  static constexpr Ns kSampleEvery = 500 * kUs;  // Two events cost about 2 us: under 0.5 %.
+  static constexpr Ns kSampleNewEvery = 20 * kUs;
+  static constexpr std::uint32_t kNew = 4;  // Samples until a key is no longer new.
+  static constexpr std::uint32_t kStale = 16;
+
+  Prediction Predict(std::uint64_t key, Ns now);
+  void Sample(std::uint64_t key, Ns measured, bool clean);
+
+ private:
+  struct Entry {
+    std::atomic<std::uint64_t> key{0};
+    std::atomic<Ns> cost{0};
+    std::atomic<std::uint32_t> samples{0};
+    std::atomic<std::uint32_t> contended{0};  // In a row, above the estimate.
+  };
+  Entry* Find(std::uint64_t key);
+
+  Entry entries_[kEntries];
+  std::atomic<Ns> sampled_at_{0};
+};
+
+}  // namespace brim::vgpu
