@@ -5,6 +5,6 @@ test:    ; @tests/run
 bench:   ; @bench/serve/run
 lint:    ; @tests/lint
 format:  ; @git ls-files 'src/*.h' 'src/*.cc' 'bench/*.cc' 'cmake/*.cc' | xargs clang-format-14 -i
-golden:  ; @UPDATE_GOLDEN=1 ctest --test-dir build/dev -R "^(apps|metrics)_test$$" --output-on-failure
+golden:  ; @UPDATE_GOLDEN=1 ctest --test-dir build/dev -R "^(apps_test|metrics_test|golden_plan)$$" --output-on-failure
 package: ; @deploy/package
 clean:   ; rm -rf build

@@ -1,7 +1,7 @@
 # Third-party parts. Everything is pinned in deps/; static archives wherever they exist, so that a
 # runtime plugin's bundled copies can never bind to the host's.
 set(BRIM_DEPS ${PROJECT_SOURCE_DIR}/.deps)
-foreach(part llhttp simdjson)
+foreach(part highs llhttp simdjson)
   if(NOT IS_DIRECTORY ${BRIM_DEPS}/${part})
     message(FATAL_ERROR "${BRIM_DEPS}/${part} is missing: run `deps/fetch build` first.")
   endif()
@@ -29,6 +29,7 @@ endfunction()
 brim_static_archive(nghttp2 libnghttp2.a nghttp2/nghttp2.h)
 target_compile_definitions(nghttp2 INTERFACE NGHTTP2_STATICLIB)
 brim_static_archive(zlib_static libz.a zlib.h)
+brim_static_archive(csv_static libcsv.a csv.h)
 
 # fmt: Debian ships headers and a shared object, no archive; the archive is made from the headers.
 add_library(fmt_static STATIC ${PROJECT_SOURCE_DIR}/cmake/fmt.cc)
@@ -43,6 +44,11 @@ if(CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_options(simdjson PRIVATE -O2)
   target_compile_options(llhttp PRIVATE -O2)
 endif()
+# HiGHS (LP solver): deps/fetch compiled it; only its C interface is used.
+add_library(highs STATIC IMPORTED GLOBAL)
+set_target_properties(highs PROPERTIES IMPORTED_LOCATION ${BRIM_DEPS}/highs/lib/libhighs.a
+                      INTERFACE_INCLUDE_DIRECTORIES ${BRIM_DEPS}/highs/include
+                      INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS}")
 # protozero is header-only (Debian libprotozero-dev).
 find_path(PROTOZERO_INCLUDE NAMES protozero/pbf_reader.hpp REQUIRED)
 add_library(protozero INTERFACE)

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/node.h"
+#include "apps/plan.h"
 #include "apps/serve.h"
 #include "apps/version.h"
 
@@ -14,12 +16,16 @@ constexpr const char* kHelp =
     "Usage: brim COMMAND [ARGUMENTS]\n\n"
     "Commands:\n"
     "  serve PATH    serve the models in PATH: TensorFlow Serving and KServe v2, REST and gRPC, "
-    "one port\n\n"
+    "one port\n"
+    "  plan WHAT     how few cards are enough, and how far from the proven best: needs no "
+    "cluster\n"
+    "  node          slices of this host's GPU cards: 100 units each, enforced\n\n"
     "Options:\n"
     "  --version     this version, every library inside it, and the runtimes found\n"
     "  --help        this text; `brim COMMAND --help` says more\n\n"
     "Start with:\n"
-    "  brim serve models/            then open http://localhost:8000/\n";
+    "  brim serve models/            then open http://localhost:8000/\n"
+    "  brim plan --help\n";
 
 int Fail(std::string_view what) {
   std::fprintf(stderr, "brim: %.*s\nType `brim --help` for the commands.\n",
@@ -46,5 +52,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (command == "serve") return brim::apps::Serve(rest);
+  if (command == "plan") return brim::apps::Plan(rest);
+  if (command == "node") return brim::apps::Node(rest);
   return Fail("there is no command '" + command + "'");
 }

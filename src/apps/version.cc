@@ -1,5 +1,6 @@
 #include "apps/version.h"
 
+#include <csv.h>
 #include <fmt/format.h>
 #include <llhttp.h>
 #include <nghttp2/nghttp2.h>
@@ -13,6 +14,7 @@
 #include <protozero/version.hpp>
 #include <system_error>
 
+#include "planner/bound/linear_program.h"
 #include "runtimes/host.h"
 
 namespace brim::apps {
@@ -43,6 +45,8 @@ std::string VersionText() {
   line("protozero", PROTOZERO_VERSION_STRING, "protobuf wire format");
   line("OpenSSL", OpenSSL_version(OPENSSL_VERSION_STRING), "TLS");
   line("zlib", zlibVersion(), "gzip and deflate");
+  line("libcsv", fmt::format("{}.{}.{}", CSV_MAJOR, CSV_MINOR, CSV_RELEASE), "CSV reader");
+  line("HiGHS", planner::LpSolverVersion(), "linear programs of the planner");
   line("fmt",
        fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100),
        "text formatting");

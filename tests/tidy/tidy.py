@@ -41,12 +41,20 @@ def tracked(root):
 def module_table(root):
     """{module: set of modules it may include}, itself included."""
     table = {}
-    for file in root.glob("src/*/CMakeLists.txt"):
+    for file in sorted(root.glob("src/**/CMakeLists.txt")):
         text = re.sub(r"#.*", "", file.read_text())
-        for name, body in re.findall(r"brim_module\((\w+)(.*?)\)", text, re.S):
-            deps = re.search(r"\bDEPS\b([\w\s]*?)(?=\b(?:LIBS|TESTS|TEST_LIBS|FUZZERS|SOURCES|HEADERS)\b|$)", body)
+        for name, body in re.findall(r"brim_module\(([\w/]+)(.*?)\)", text, re.S):
+            deps = re.search(r"\bDEPS\b([\w/\s]*?)(?=\b(?:LIBS|TESTS|TEST_LIBS|FUZZERS|SOURCES|HEADERS)\b|$)", body)
             table[name] = set(deps.group(1).split() if deps else []) | {name}
     return table
+
+
+def module_of(parts, table):
+    """The module whose folder these path parts lie in, the innermost; None if there is none."""
+    for length in range(len(parts) - 1, 0, -1):
+        if "/".join(parts[:length]) in table:
+            return "/".join(parts[:length])
+    return None
 
 
 def strip(line):
@@ -95,16 +103,17 @@ def check_source(path, relative, table, findings):
         findings.append(f"{relative}:1: header-comment: say in the first lines what this is and its thread rule")
     if is_header and "#pragma once" not in text:
         findings.append(f"{relative}:1: pragma-once: missing")
-    module = relative.parts[1] if len(relative.parts) > 2 else None
+    module = module_of(relative.parts[1:], table) if relative.parts[0] == "src" else None
     for number, line in enumerate(lines, 1):
         if len(line) > COLUMNS_MAX and "http" not in line and "#include" not in line:
             findings.append(f"{relative}:{number}: line-length: {len(line)} columns, at most {COLUMNS_MAX}")
         for pattern, why in FORBIDDEN + (TEST_FORBIDDEN if test else []):
             if pattern.search(line):
                 findings.append(f"{relative}:{number}: forbidden: {pattern.search(line).group(0).strip()}: {why}")
-        include = re.match(r'#include "(\w+)/', line)
-        if include and module in table and include.group(1) in table and include.group(1) not in table[module]:
-            findings.append(f"{relative}:{number}: layering: {module} may not include {include.group(1)}")
+        include = re.match(r'#include "([\w./]+)"', line)
+        included = module_of(include.group(1).split("/"), table) if include else None
+        if module and included and included not in table[module]:
+            findings.append(f"{relative}:{number}: layering: {module} may not include {included}")
         if re.search(r"catch \(\.\.\.\)", line) and "runtimes" not in relative.parts:
             findings.append(f"{relative}:{number}: catch-all: name the exception; only runtime plugins may catch all")
     if not test:

@@ -15,9 +15,14 @@ GOOD = {
     "src/high/CMakeLists.txt": CMAKE_HIGH,
     "src/high/README.md": "high\n",
     "src/high/b.cc": '#include "low/a.h"\n',
+    "src/high/inner/CMakeLists.txt": "brim_module(high/inner SOURCES c.cc DEPS low)\n",
+    "src/high/inner/README.md": "inner\n",
+    "src/high/inner/c.cc": '#include "low/a.h"\n',
 }
 BAD = {
     "layering": {"src/low/a.cc": '#include "high/b.h"\n'},
+    "layering: high/inner may not include high": {"src/high/inner/d.cc": '#include "high/b.h"\n'},
+    "layering: low may not include high/inner": {"src/low/a.cc": '#include "high/inner/c.h"\n'},
     "line-length": {"src/low/a.cc": "int " + "x" * 100 + ";\n"},
     "file-size": {"src/low/a.cc": "int x;\n" * 601},
     "function-size": {"src/low/a.cc": "void F(int a) {\n" + "  G();\n" * 80 + "}\n"},

@@ -18,6 +18,11 @@ constexpr std::uint64_t kPhaseMask = 0xff;
 constexpr std::uint64_t kClaimStep = std::uint64_t{1} << 8;
 constexpr std::uint64_t kClaimMask = ((std::uint64_t{1} << 24) - 1) << 8;
 
+// Modulo 2^64, since a tampered cell may hold anything.
+std::int64_t Sum(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+
 void Step(StepHook hook, int step) {
   if (__builtin_expect(hook != nullptr, 0)) hook(step);
 }
@@ -75,7 +80,7 @@ bool ChangeTotal(SliceSegment* segment, std::uint32_t cell, std::int64_t delta,
   Step(hook, 4);
   const std::uint64_t target = own.target.load(kRelaxed);
   if (target == 0) {
-    own.held.store(before + delta, kRelease);
+    own.held.store(Sum(before, delta), kRelease);
   } else if (target < kCells) {
     segment->cell[target].held.store(0, kRelease);
   }
@@ -99,7 +104,7 @@ void Settle(SliceSegment* segment, std::uint32_t cell) {
     if (done) {
       const std::uint64_t target = dead.target.load(kRelaxed);
       if (target == 0) {
-        dead.held.store(dead.before.load(kRelaxed) + dead.delta.load(kRelaxed), kRelease);
+        dead.held.store(Sum(dead.before.load(kRelaxed), dead.delta.load(kRelaxed)), kRelease);
       } else if (target < kCells) {
         segment->cell[target].held.store(0, kRelease);
       }

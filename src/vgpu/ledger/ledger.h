@@ -103,7 +103,7 @@ class Ledger {
   std::uint64_t held_bytes() const { return HeldBytes(*segment_); }
   Cell* cell() { return cell_ == 0 ? nullptr : &segment_->cell[cell_]; }
 
-  static constexpr int kLoanWaitMs = 60;  // The agent looks every 20 ms.
+  static constexpr int kLoanWaitMs = 60;
 
  private:
   bool Try(std::uint64_t bytes, MemoryClass memory_class);

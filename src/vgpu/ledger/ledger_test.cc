@@ -76,7 +76,6 @@ class LedgerTest : public testing::Test {
     return pid;
   }
 
-
   SliceLimits* limits_;
   SliceSegment* segment_;
   Gone gone_;

@@ -50,7 +50,10 @@ std::uint32_t Reaper::Reap(Living* living) {
 void Reaper::Empty(std::uint32_t index) {
   Cell& dead = segment_->cell[index];
   Settle(segment_, index);
-  const std::int64_t held = dead.held.load(std::memory_order_acquire);
+  // No honest cell holds more than a slice can.
+  constexpr auto kMost = static_cast<std::int64_t>(kUnitsMax);
+  std::int64_t held = dead.held.load(std::memory_order_acquire);
+  held = held > kMost ? kMost : held < -kMost ? -kMost : held;
   if (held != 0) {
     segment_->cell[0].target.store(index, std::memory_order_release);
     if (hook_ != nullptr) hook_(8);
@@ -72,15 +75,19 @@ void Reaper::Empty(std::uint32_t index) {
 }
 
 std::uint64_t Reaper::SumOfCells() const {
-  std::int64_t units = 0;
-  for (const Cell& cell : segment_->cell) units += cell.held.load(std::memory_order_acquire);
-  return units < 0 ? 0 : static_cast<std::uint64_t>(units) * kUnitBytes;
+  // Modulo 2^64: tampered cells may hold anything.
+  std::uint64_t units = 0;
+  for (const Cell& cell : segment_->cell) {
+    units += static_cast<std::uint64_t>(cell.held.load(std::memory_order_acquire));
+  }
+  return static_cast<std::int64_t>(units) < 0 ? 0 : units * kUnitBytes;
 }
 
 std::uint32_t Reaper::LiveCells() const {
   std::uint32_t live = 0;
   for (std::uint32_t i = 1; i < kCells; ++i) {
-    if (PhaseOf(segment_->cell[i].owner.load(std::memory_order_acquire)) == CellPhase::kLive) ++live;
+    if (PhaseOf(segment_->cell[i].owner.load(std::memory_order_acquire)) == CellPhase::kLive)
+      ++live;
   }
   return live;
 }

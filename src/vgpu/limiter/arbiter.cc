@@ -11,18 +11,25 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
+// Any tenant of the card can write any value: what is read is held to what a clock can say (36
+// years), so that no sum of two overflows.
+Ns Bounded(Ns value) {
+  constexpr Ns kMost = Ns{1} << 60;
+  return value > kMost ? kMost : value < -kMost ? -kMost : value;
+}
+
 Runner Read(const TableRow& row, const CardRow& card) {
   Runner runner;
   runner.cores = row.cores.load(kRelaxed);
   runner.share = row.share.load(kRelaxed);
   runner.priority = row.priority.load(kRelaxed);
-  runner.virtual_time = card.virtual_time.load(kRelaxed);
-  runner.busy_until = card.busy_until.load(kRelaxed);
-  runner.waiting_until = card.waiting_until.load(kRelaxed);
-  runner.hard_next = card.hard_next.load(kRelaxed);
-  runner.pause = card.pause.load(kRelaxed);
-  runner.burst = card.burst.load(kRelaxed);
-  runner.run = card.run.load(kRelaxed);
+  runner.virtual_time = Bounded(card.virtual_time.load(kRelaxed));
+  runner.busy_until = Bounded(card.busy_until.load(kRelaxed));
+  runner.waiting_until = Bounded(card.waiting_until.load(kRelaxed));
+  runner.hard_next = Bounded(card.hard_next.load(kRelaxed));
+  runner.pause = Bounded(card.pause.load(kRelaxed));
+  runner.burst = Bounded(card.burst.load(kRelaxed));
+  runner.run = Bounded(card.run.load(kRelaxed));
   return runner;
 }
 
@@ -68,24 +75,25 @@ Ns Arbiter::AskCard(Ns cost, Ns now) {
   CardRow& own = card_->row[row_];
   for (std::uint32_t i = 0; i < rows; ++i) runners[i] = Read(table_->row[i], card_->row[i]);
   for (;;) {
+    Ns before = own.virtual_time.load(kRelaxed);
+    runners[row_].virtual_time = Bounded(before);
     Ns busy_until = card_->busy_until.load(std::memory_order_acquire);
-    const Decision decision = Decide({runners, rows}, row_, busy_until, now);
+    const Decision decision = Decide({runners, rows}, row_, Bounded(busy_until), now);
     if (!decision.launch) {
       // One store decides between several waiters of the slice; the latest is as good as any.
       own.waiting_until.store(decision.again_at + 100 * kUs, kRelaxed);
       return decision.again_at;
     }
-    const Runner after = AfterLaunch(runners[row_], decision, busy_until, cost, now);
-    Ns before = runners[row_].virtual_time;
+    const Runner after = AfterLaunch(runners[row_], decision, Bounded(busy_until), cost, now);
     if (!own.virtual_time.compare_exchange_strong(before, after.virtual_time,
                                                   std::memory_order_acq_rel)) {
       runners[row_] = Read(table_->row[row_], own);
       continue;
     }
-    while (!card_->busy_until.compare_exchange_weak(busy_until, BusyAfter(busy_until, cost, now),
-                                                    std::memory_order_acq_rel)) {
+    while (!card_->busy_until.compare_exchange_weak(
+        busy_until, BusyAfter(Bounded(busy_until), cost, now), std::memory_order_acq_rel)) {
     }
-    own.busy_until.store(BusyAfter(busy_until, cost, now), kRelaxed);
+    own.busy_until.store(BusyAfter(Bounded(busy_until), cost, now), kRelaxed);
     own.waiting_until.store(0, kRelaxed);
     own.hard_next.store(after.hard_next, kRelaxed);
     own.pause.store(after.pause, kRelaxed);
@@ -96,7 +104,7 @@ Ns Arbiter::AskCard(Ns cost, Ns now) {
   }
 }
 
-Ns Arbiter::Launch(Ns cost) {
+Ns Arbiter::Launch(Ns cost, void (*awake)()) {
   Ns now = MonotonicNow();
   const Ns began = now;
   for (;;) {
@@ -107,6 +115,7 @@ Ns Arbiter::Launch(Ns cost) {
     const timespec until{static_cast<time_t>(again_at / 1'000'000'000), again_at % 1'000'000'000};
     syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&card_->wake), FUTEX_WAIT_BITSET, wake,
             &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+    if (awake != nullptr) awake();
     now = MonotonicNow();
   }
 }

@@ -36,8 +36,8 @@ class Arbiter {
   // again. `now` is CLOCK_MONOTONIC.
   Ns Ask(Ns cost, Ns now);
   // Asks and sleeps until the answer is yes; returns how long it slept. Call with no lock held that
-  // others need.
-  Ns Launch(Ns cost);
+  // others need. `awake` is called after each sleep: what is learned there counts in the answer.
+  Ns Launch(Ns cost, void (*awake)() = nullptr);
   // What a launch really took.
   void Measured(Ns predicted, Ns measured);
   // Whether another slice wanted the card at `now`: a measurement then may hold its time too.

@@ -6,11 +6,11 @@
 // by one with a wait after each), while nobody's unused time is lost. There is no preemption: what
 // was launched runs to its end.
 //
-// The idea. Self-clocked fair queueing (S. Golestani, INFOCOM 1994) with the launch as the packet and
-// its predicted GPU time as the length. Each slice has a virtual time that advances by
-// cost * 100 / cores; only the backlogged slice that is furthest behind may launch, and only while
-// less than a small horizon of predicted work stands before the card. Fairness so comes from order,
-// not from a rate: when every prediction is 5 % too high, nobody loses anything. (A limiter that
+// The idea. Self-clocked fair queueing (S. Golestani, INFOCOM 1994) with the launch as the packet
+// and its predicted GPU time as the length. Each slice has a virtual time that advances by cost *
+// 100 / cores; only the backlogged slice that is furthest behind may launch, and only while less
+// than a small horizon of predicted work stands before the card. Fairness so comes from order, not
+// from a rate: when every prediction is 5 % too high, nobody loses anything. (A limiter that
 // refills tokens by the clock idles the card by just that 5 %.)
 //
 // Three additions:

@@ -40,17 +40,25 @@ CostModel::Entry* CostModel::Find(std::uint64_t key) {
   }
   fewest->samples.store(0, kRelaxed);
   fewest->contended.store(0, kRelaxed);
+  fewest->blind.store(0, kRelaxed);
+  fewest->charged.store(0, kRelaxed);
   fewest->cost.store(0, kRelaxed);
   fewest->key.store(key, kRelaxed);
   return fewest;
 }
 
 Prediction CostModel::Predict(std::uint64_t key, Ns now) {
-  const Entry* const entry = Find(key);
+  Entry* const entry = Find(key);
   Prediction prediction;
   const std::uint32_t samples = entry->samples.load(kRelaxed);
   prediction.known = samples > 0;
-  prediction.cost = prediction.known ? entry->cost.load(kRelaxed) : kUnknown;
+  if (prediction.known) {
+    prediction.cost = entry->cost.load(kRelaxed);
+  } else {
+    const std::uint32_t doublings = entry->blind.fetch_add(1, kRelaxed) / 2;
+    prediction.cost = kUnknown << (doublings < kDoublings ? doublings : kDoublings);
+    entry->charged.fetch_add(prediction.cost, kRelaxed);
+  }
   Ns last = sampled_at_.load(kRelaxed);
   if (now - last >= (samples < kNew ? kSampleNewEvery : kSampleEvery)) {
     prediction.sample = sampled_at_.compare_exchange_strong(last, now, kRelaxed);
@@ -58,8 +66,8 @@ Prediction CostModel::Predict(std::uint64_t key, Ns now) {
   return prediction;
 }
 
-void CostModel::Sample(std::uint64_t key, Ns measured, bool clean) {
-  if (measured < 0) return;
+Ns CostModel::Sample(std::uint64_t key, Ns measured, bool clean) {
+  if (measured < 0) return 0;
   Entry* const entry = Find(key);
   const std::uint32_t samples = entry->samples.load(kRelaxed);
   const Ns cost = entry->cost.load(kRelaxed);
@@ -73,6 +81,8 @@ void CostModel::Sample(std::uint64_t key, Ns measured, bool clean) {
     entry->contended.store(0, kRelaxed);
   }
   if (samples < UINT32_MAX) entry->samples.store(samples + 1, kRelaxed);
+  if (samples > 0) return 0;
+  return Ns{entry->blind.exchange(0, kRelaxed)} * measured - entry->charged.exchange(0, kRelaxed);
 }
 
 }  // namespace brim::vgpu

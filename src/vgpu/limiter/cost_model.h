@@ -5,9 +5,13 @@
 // counts only when it is less than what is believed. So the estimate falls at once and rises only
 // by clean samples, or after kStale contended ones in a row (the data may have grown).
 //
-// A fixed table of kEntries keys; a new key takes the place of an old one of its bucket. Any thread;
-// no lock: an entry's fields are apart, and a lost update is one sample less.
-// Nothing here allocates, throws, or needs more than libc.
+// Before the first sample of a key nothing is known, and a program may launch hundreds of 100 ms
+// kernels in that time. So each such launch is charged more than the one before, until the limiter
+// holds the program back, and the first sample tells what all of them are owed.
+//
+// A fixed table of kEntries keys; a new key takes the place of an old one of its bucket. Any
+// thread; no lock: an entry's fields are apart, and a lost update is one sample less. Nothing here
+// allocates, throws, or needs more than libc.
 #pragma once
 
 #include <atomic>
@@ -31,14 +35,17 @@ class CostModel {
  public:
   static constexpr std::uint32_t kEntries = 4096;
   static constexpr std::uint32_t kProbes = 8;
-  static constexpr Ns kUnknown = 20 * kUs;       // Charged before anything is known.
+  static constexpr Ns kUnknown = 20 * kUs;  // Charged before anything is known; every second time
+  static constexpr std::uint32_t kDoublings = 12;  // twice as much, so often.
   static constexpr Ns kSampleEvery = 500 * kUs;  // Two events cost about 2 us: under 0.5 %.
   static constexpr Ns kSampleNewEvery = 20 * kUs;
   static constexpr std::uint32_t kNew = 4;  // Samples until a key is no longer new.
   static constexpr std::uint32_t kStale = 16;
 
   Prediction Predict(std::uint64_t key, Ns now);
-  void Sample(std::uint64_t key, Ns measured, bool clean);
+  // Returns, for a key's first sample, what the launches before it took above what was charged for
+  // them (may be negative), all of them taken to be like this one; else 0.
+  Ns Sample(std::uint64_t key, Ns measured, bool clean);
 
  private:
   struct Entry {
@@ -46,6 +53,8 @@ class CostModel {
     std::atomic<Ns> cost{0};
     std::atomic<std::uint32_t> samples{0};
     std::atomic<std::uint32_t> contended{0};  // In a row, above the estimate.
+    std::atomic<std::uint32_t> blind{0};      // Launches before the first sample,
+    std::atomic<Ns> charged{0};               // and what was charged for them.
   };
   Entry* Find(std::uint64_t key);
 
