@@ -51,6 +51,10 @@ class KserveInfer : public serving::InferRequest {
   // timeout expired".
   Status Worded(const Status& status) const;
 
+  // Drops all that belongs to a finished request and keeps the memory of a usual one; then true. An
+  // unusual one's is not worth keeping: false.
+  bool Reset();
+
   const Services& services_;
 
  private:

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -51,9 +52,20 @@ class GrpcCall {
 
   void Attach(std::unique_ptr<CallState> state) { state_ = std::move(state); }
   CallState* state() const { return state_.get(); }
+  // What an earlier call left behind: recycled, of whatever kind; or null.
+  std::unique_ptr<CallState> TakeSpare() { return std::move(spare_); }
+
+ protected:
+  // For the call's owner, at the call's begin and end.
+  void GiveSpare(std::unique_ptr<CallState> spare) { spare_ = std::move(spare); }
+  std::unique_ptr<CallState> TakeState() {
+    if (state_ == nullptr) return std::move(spare_);
+    return state_->Recycle() ? std::move(state_) : nullptr;
+  }
 
  private:
   std::unique_ptr<CallState> state_;
+  std::unique_ptr<CallState> spare_;
 };
 
 // All functions are called on loop threads and must not block.

@@ -54,8 +54,9 @@ GrpcStream::GrpcStream(const Source& source, StreamMemory memory)
     : Http2Stream(source, std::move(memory)),
       received_(source.loop->Now()),
       reader_(*source.shared, source.shared->options.body_bytes_max) {
-  method_ = memory_.headers.Find(":path");
+  method_ = memory_.headers.Get(HeaderBlock::kPath);
   reader_.body().Adopt(std::move(memory_.block));
+  GiveSpare(std::move(memory_.state));
 }
 
 // The request's way in.
@@ -76,18 +77,18 @@ Status GrpcStream::CheckHead(int* http_status) {
                   fmt::format("the request's metadata is above the server's bound of {} bytes",
                               shared_.options.header_bytes_max));
   }
-  if (memory_.headers.Find(":method") != "POST") {
+  if (memory_.headers.Get(HeaderBlock::kMethod) != "POST") {
     *http_status = 405;
     return Status(Code::kInternal, "method_not_allowed", "gRPC calls are made with POST");
   }
-  const std::string_view type = memory_.headers.Find("content-type");
+  const std::string_view type = memory_.headers.Get(HeaderBlock::kContentType);
   if (!IsProtoContentType(type)) {
     *http_status = 415;
     return Status(Code::kUnknown, "content_type_unknown",
                   fmt::format("content-type '{}' is not supported: send application/grpc", type));
   }
   BRIM_RETURN_IF_ERROR(CheckMethod());
-  const std::string_view name = memory_.headers.Find("grpc-encoding");
+  const std::string_view name = memory_.headers.Get(HeaderBlock::kGrpcEncoding);
   const auto encoding = ParseEncoding(name);
   if (!encoding) {
     return Status(Code::kUnimplemented, "encoding_unknown",
@@ -100,7 +101,7 @@ Status GrpcStream::CheckHead(int* http_status) {
       GrpcListHas(memory_.headers.Find("grpc-accept-encoding"), EncodingName(request_encoding_))) {
     reply_encoding_ = request_encoding_;
   }
-  if (const std::string_view text = memory_.headers.Find("grpc-timeout"); !text.empty()) {
+  if (const std::string_view text = memory_.headers.Get(HeaderBlock::kGrpcTimeout); !text.empty()) {
     const auto timeout = ParseGrpcTimeout(text);
     if (!timeout) {
       return Status(
@@ -239,7 +240,8 @@ void GrpcStream::Enqueue(ByteBuffer* message, const Status* status, Duration ret
   }
   const bool in_thread = loop().InThread();
   if (in_thread && session_ != nullptr) {
-    TakePending(false);  // What other threads said before.
+    // What other threads said before.
+    if (posted_.load(std::memory_order_acquire)) TakePending(false);
     if (message != nullptr) Push(std::move(*message));
     if (status != nullptr) Conclude(*status, retry_delay);
     return Pump();
@@ -254,7 +256,7 @@ void GrpcStream::Enqueue(ByteBuffer* message, const Status* status, Duration ret
       pending_delay_ = retry_delay;
     }
     // An orphan is deleted through the inbox too, so never under the feet of its handler.
-    post = !std::exchange(posted_, true);
+    post = !posted_.exchange(true, std::memory_order_acq_rel);
   }
   if (post) loop().Post(this);
 }
@@ -272,7 +274,7 @@ void GrpcStream::TakePending(bool from_post) {
   bool finish = false;
   {
     MutexLock lock(mutex_);
-    if (from_post) posted_ = false;
+    if (from_post) posted_.store(false, std::memory_order_relaxed);
     messages.swap(pending_);
     finish = std::exchange(pending_finish_, false);
     if (finish) {
@@ -333,7 +335,7 @@ void GrpcStream::Abort(const Status& status, int http_status) {
 }
 
 void GrpcStream::SubmitAnswerHead() {
-  const std::string_view type = memory_.headers.Find("content-type");
+  const std::string_view type = memory_.headers.Get(HeaderBlock::kContentType);
   const bool plain = type == "application/grpc";
   std::array<nghttp2_nv, 4> fields = {
       StaticField(":status", "200"),
@@ -385,8 +387,9 @@ void GrpcStream::OnClosed() {
   Http2Session* session = std::exchange(session_, nullptr);
   DropOutgoing();
   concluded_ = true;
-  if ((done_ || !handed_over()) && !HasPost()) {
+  if ((done_ || !handed_over()) && !posted_.load(std::memory_order_acquire)) {
     memory_.block = reader_.body().TakeBlock();
+    memory_.state = TakeState();
     session->Recycle(std::move(memory_));
     delete this;
     return;
@@ -408,11 +411,6 @@ void GrpcStream::Cancel() {
     if (pending_finish_) return;  // The handler is through with the call already.
   }
   shared_.handlers.grpc->OnStreamCancel(*this);
-}
-
-bool GrpcStream::HasPost() {
-  MutexLock lock(mutex_);
-  return posted_;
 }
 
 }  // namespace brim::io

@@ -14,7 +14,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "base/mutex.h"
+#include "io/block_pool.h"
 #include "io/content_encoding.h"
 #include "io/grpc_call.h"
 #include "io/grpc_framing.h"
@@ -36,6 +38,15 @@ class GrpcStream final : public Http2Stream,
   static constexpr std::size_t kCompressMin = 1024;
 
   GrpcStream(const Source& source, StreamMemory memory);
+
+  // From the loop's pool: it is made and deleted on the loop.
+  static void* operator new(std::size_t bytes, BlockPool& pool) {
+    void* const block = pool.Take(bytes);
+    BRIM_CHECK(block != nullptr);
+    return block;
+  }
+  static void operator delete(void* block) { BlockPool::Give(block); }
+  static void operator delete(void* block, BlockPool&) { BlockPool::Give(block); }
 
   // GrpcCall.
   std::string_view method() const override { return method_; }
@@ -89,7 +100,6 @@ class GrpcStream final : public Http2Stream,
   void DropOutgoing();
   // Tells a handler that has not finished the call that its client is gone.
   void Cancel() BRIM_EXCLUDES(mutex_);
-  bool HasPost() BRIM_EXCLUDES(mutex_);
 
   std::string_view method_;
   Time received_;
@@ -117,7 +127,9 @@ class GrpcStream final : public Http2Stream,
   Status pending_status_ BRIM_GUARDED_BY(mutex_);
   Duration pending_delay_ BRIM_GUARDED_BY(mutex_){};
   bool pending_finish_ BRIM_GUARDED_BY(mutex_) = false;
-  bool posted_ BRIM_GUARDED_BY(mutex_) = false;  // This is in the loop's inbox: do not delete.
+  // This is in the loop's inbox, or about to be: do not delete. Set under the lock with what is
+  // pending, so that the loop, where most answers are made, need not take it to see that nothing is.
+  std::atomic<bool> posted_{false};
 };
 
 }  // namespace brim::io

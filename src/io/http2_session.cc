@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "io/grpc_stream.h"
@@ -37,6 +38,26 @@ nghttp2_nv Field(std::string_view name, std::string_view value, std::uint8_t fla
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
           value.size(), flags};
+}
+
+// nghttp2's own allocations, from the loop's pool.
+nghttp2_mem PooledMemory(BlockPool& pool) {
+  nghttp2_mem memory{};
+  memory.mem_user_data = &pool;
+  memory.malloc = [](std::size_t bytes, void* user) {
+    return static_cast<BlockPool*>(user)->Take(bytes);
+  };
+  memory.free = [](void* block, void*) { BlockPool::Give(block); };
+  memory.calloc = [](std::size_t count, std::size_t bytes, void* user) -> void* {
+    std::size_t all = 0;
+    if (__builtin_mul_overflow(count, bytes, &all)) return nullptr;
+    void* const block = static_cast<BlockPool*>(user)->Take(all);
+    return block == nullptr ? nullptr : std::memset(block, 0, all);
+  };
+  memory.realloc = [](void* block, std::size_t bytes, void* user) {
+    return static_cast<BlockPool*>(user)->Resize(block, bytes);
+  };
+  return memory;
 }
 
 }  // namespace
@@ -137,7 +158,8 @@ Http2Session::Http2Session(SessionHost& host)
   // Charge() is the stricter and kinder bound; nghttp2's own is left as a second line.
   nghttp2_option_set_stream_reset_rate_limit(option, 10000, 1000);
   nghttp2_session_callbacks* callbacks = Http2Callbacks::New();
-  BRIM_CHECK(nghttp2_session_server_new2(&ng_, callbacks, this, option) == 0);
+  nghttp2_mem memory = PooledMemory(host.loop().pool());
+  BRIM_CHECK(nghttp2_session_server_new3(&ng_, callbacks, this, option, &memory) == 0);
   nghttp2_session_callbacks_del(callbacks);
   nghttp2_option_del(option);
 
@@ -246,8 +268,8 @@ void Http2Session::NewStream(std::int32_t id) {
   const Http2Stream::Source source{this, &host_.loop(), &shared, id,
                                    block_bytes_ > shared.options.header_bytes_max};
   Http2Stream* stream = nullptr;
-  if (memory.headers.Find("content-type").substr(0, 16) == "application/grpc") {
-    stream = new GrpcStream(source, std::move(memory));
+  if (memory.headers.Get(HeaderBlock::kContentType).substr(0, 16) == "application/grpc") {
+    stream = new (host_.loop().pool()) GrpcStream(source, std::move(memory));
   } else {
     stream = new Http2HttpStream(source, std::move(memory));
   }

@@ -23,6 +23,9 @@ namespace brim::io {
 class CallState {
  public:
   virtual ~CallState() = default;
+  // The call has ended. True: what belonged to it was dropped, some memory was kept, and this may
+  // serve another call of its kind. False: it is to be destroyed.
+  virtual bool Recycle() { return false; }
 };
 
 struct HttpReply {

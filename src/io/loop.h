@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "io/block_pool.h"
 
 namespace brim::io {
 
@@ -85,6 +86,7 @@ class Loop {
   void Defer(Deferred* deferred);  // No-op if already deferred.
 
   Time Now() const { return now_; }  // Read once per round.
+  BlockPool& pool() { return pool_; }
 
  private:
   struct Impl;
@@ -97,6 +99,7 @@ class Loop {
   int WaitMilliseconds() const;
   void Unlink(Deferred* deferred);
 
+  BlockPool pool_;
   std::unique_ptr<Impl> impl_;
   std::atomic<std::thread::id> thread_{};
   Time now_{};

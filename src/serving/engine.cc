@@ -99,6 +99,22 @@ Status RefusalStatus(const AdmissionDecision& decision, const InferRequest& requ
 
 }  // namespace
 
+void InferRequest::Clear() {
+  version.reset();
+  signature = nullptr;
+  inputs.clear();
+  outputs.clear();
+  received = Time{};
+  deadline = Time::max();
+  priority = 0;
+  cancelled = nullptr;
+  may_run_here = false;
+  queue_ns = 0;
+  infer_ns = 0;
+  batch_rows = 0;
+  retry_delay = Duration::zero();
+}
+
 struct Engine::Impl {
   Impl(const EngineOptions& engine_options, const Clock& engine_clock, const Logger& logger)
       : options(engine_options),

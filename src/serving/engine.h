@@ -51,6 +51,10 @@ class InferRequest {
   std::uint32_t batch_rows = 0;
   // kResourceExhausted/kUnavailable refusals: when to try again; zero otherwise.
   Duration retry_delay{0};
+
+ protected:
+  // As new, but for the memory of `inputs` and `outputs`, for a request that is used again.
+  void Clear();
 };
 
 struct EngineOptions {

@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t kQuickNs = 50'000;  // Below, the CPU of single runs is sampled.
 constexpr std::uint32_t kSettlingRuns =
     8;  // So many first measurements count by their least: caches are cold.
-constexpr std::uint64_t kSampleEvery = 8;
+constexpr std::uint64_t kSampleEvery = 32;
 constexpr int kArrivalWeight = 8;
 constexpr double kCostWeight = 8;
 constexpr std::int64_t kMedianStep = 16;  // The estimate moves by a sixteenth towards each sample.

@@ -33,7 +33,7 @@ class Learnt {
   double burst() const { return burst_.load(std::memory_order_relaxed); }
 
   // Whether to measure the CPU of the next single run: reading a thread's CPU clock twice costs
-  // half a microsecond, so of quick models only one single run in eight is measured.
+  // half a microsecond, so of quick models only one single run in 32 is measured.
   bool WantsCpu() const;
   void CountRun(std::uint64_t bytes, Duration wall);
   void ObserveCost(std::uint32_t rows, Duration cost);
