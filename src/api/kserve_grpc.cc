@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <typeinfo>
 #include <utility>
 
 #include "api/kserve_describe.h"
@@ -102,7 +103,7 @@ void GrpcInfer::OnDone(const Status& status, std::span<const model::TensorView> 
   if (!status.ok()) return Fail(Worded(status));
   KserveAnswer answer;
   if (const Status made = MakeAnswer(values, &answer); !made.ok()) return Fail(made);
-  ByteBuffer bytes = WriteInferProto(answer);
+  ByteBuffer bytes = WriteInferProto(answer, call_->TakeBuffer());
   Log(OkStatus(), bytes.size());
   call_->Reply(std::move(bytes));  // *this may be gone now.
 }
@@ -180,11 +181,11 @@ void KserveGrpc::OnUnary(io::GrpcCall& call) {
 
 void KserveGrpc::Infer(io::GrpcCall& call) {
   std::unique_ptr<io::CallState> owned = call.TakeSpare();
-  auto* infer = dynamic_cast<GrpcInfer*>(owned.get());
-  if (infer == nullptr) {
-    infer = new GrpcInfer(services_);
-    owned.reset(infer);
+  const io::CallState* spare = owned.get();
+  if (spare == nullptr || typeid(*spare) != typeid(GrpcInfer)) {
+    owned = std::make_unique<GrpcInfer>(services_);
   }
+  auto* const infer = static_cast<GrpcInfer*>(owned.get());
   call.Attach(std::move(owned));
   infer->Start(call);
 }

@@ -54,10 +54,15 @@ class GrpcCall {
   CallState* state() const { return state_.get(); }
   // What an earlier call left behind: recycled, of whatever kind; or null.
   std::unique_ptr<CallState> TakeSpare() { return std::move(spare_); }
+  // An empty buffer to write the answer into: with the memory of an earlier answer, if it is there.
+  ByteBuffer TakeBuffer() { return std::move(buffer_); }
 
  protected:
   // For the call's owner, at the call's begin and end.
-  void GiveSpare(std::unique_ptr<CallState> spare) { spare_ = std::move(spare); }
+  void GiveSpare(std::unique_ptr<CallState> spare, ByteBuffer buffer) {
+    spare_ = std::move(spare);
+    buffer_ = std::move(buffer);
+  }
   std::unique_ptr<CallState> TakeState() {
     if (state_ == nullptr) return std::move(spare_);
     return state_->Recycle() ? std::move(state_) : nullptr;
@@ -66,6 +71,7 @@ class GrpcCall {
  private:
   std::unique_ptr<CallState> state_;
   std::unique_ptr<CallState> spare_;
+  ByteBuffer buffer_;
 };
 
 // All functions are called on loop threads and must not block.

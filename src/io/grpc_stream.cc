@@ -56,7 +56,7 @@ GrpcStream::GrpcStream(const Source& source, StreamMemory memory)
       reader_(*source.shared, source.shared->options.body_bytes_max) {
   method_ = memory_.headers.Get(HeaderBlock::kPath);
   reader_.body().Adopt(std::move(memory_.block));
-  GiveSpare(std::move(memory_.state));
+  GiveSpare(std::move(memory_.state), memory_.outgoing.TakeSpare());
 }
 
 // The request's way in.
@@ -236,7 +236,7 @@ void GrpcStream::Reply(ByteBuffer message) {
 void GrpcStream::Enqueue(ByteBuffer* message, const Status* status, Duration retry_delay) {
   if (message != nullptr) {
     if (!cancelled_.load(std::memory_order_relaxed)) Frame(message);
-    unsent_.fetch_add(message->size(), std::memory_order_relaxed);
+    CountUnsent(message->size(), 0);
   }
   const bool in_thread = loop().InThread();
   if (in_thread && session_ != nullptr) {
@@ -288,7 +288,7 @@ void GrpcStream::TakePending(bool from_post) {
 
 void GrpcStream::Push(ByteBuffer message) {
   if (concluded_ || session_ == nullptr) {
-    unsent_.fetch_sub(message.size(), std::memory_order_relaxed);
+    CountUnsent(0, message.size());
     return;
   }
   memory_.outgoing.Push(std::move(message));
@@ -340,10 +340,14 @@ void GrpcStream::SubmitAnswerHead() {
   std::array<nghttp2_nv, 4> fields = {
       StaticField(":status", "200"),
       StaticField("content-type", plain ? "application/grpc" : "application/grpc+proto"),
-      StaticField("grpc-accept-encoding", kGrpcAcceptEncoding),
-      StaticField("grpc-encoding", EncodingName(reply_encoding_)),
   };
-  const std::size_t count = reply_encoding_ == Encoding::kIdentity ? 3 : 4;
+  std::size_t count = 2;
+  if (reply_encoding_ != Encoding::kIdentity) {
+    fields[count++] = StaticField("grpc-encoding", EncodingName(reply_encoding_));
+  }
+  if (session_->AnnouncesEncodings()) {
+    fields[count++] = StaticField("grpc-accept-encoding", kGrpcAcceptEncoding);
+  }
   head_sent_ = true;
   session_->SubmitHead(this, std::span(fields).first(count), true);
 }
@@ -376,7 +380,7 @@ Http2Stream::Pull GrpcStream::PullData(std::size_t max, std::size_t* length) {
 
 void GrpcStream::Send(std::size_t n, Output* out) {
   memory_.outgoing.Take(n, out);
-  unsent_.fetch_sub(n, std::memory_order_relaxed);
+  CountUnsent(0, n);
   if (withheld_ != 0 && UnsentBytes() <= kUnsentMax / 2) Consumed(std::exchange(withheld_, 0));
 }
 
@@ -398,7 +402,7 @@ void GrpcStream::OnClosed() {
 }
 
 void GrpcStream::DropOutgoing() {
-  unsent_.fetch_sub(memory_.outgoing.size(), std::memory_order_relaxed);
+  CountUnsent(0, memory_.outgoing.size());
   memory_.outgoing.Clear();
 }
 

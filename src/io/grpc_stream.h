@@ -59,6 +59,7 @@ class GrpcStream final : public Http2Stream,
   std::span<const std::byte> message() const override { return reader_.body().span(); }
   const std::atomic<bool>& cancelled() const override { return cancelled_; }
   void Write(ByteBuffer message) override { Enqueue(&message, nullptr, Duration::zero()); }
+  // Of a streaming call; 0 for a unary one.
   std::size_t UnsentBytes() const override { return unsent_.load(std::memory_order_relaxed); }
   void Finish(const Status& status, Duration retry_delay) override {
     Enqueue(nullptr, &status, retry_delay);
@@ -87,6 +88,10 @@ class GrpcStream final : public Http2Stream,
   Status Decompress();  // The message in reader_.
   Status ReadError(GrpcMessageReader::Step step) const;
 
+  // Only who writes a stream asks how much of it is unsent.
+  void CountUnsent(std::size_t more, std::size_t less) {
+    if (kind_ != Kind::kUnary) unsent_.fetch_add(more - less, std::memory_order_relaxed);
+  }
   void Frame(ByteBuffer* message) const;  // Compresses and puts the prefix. Any thread.
   void Enqueue(ByteBuffer* message, const Status* status, Duration retry_delay);
   void TakePending(bool from_post) BRIM_EXCLUDES(mutex_);
@@ -128,7 +133,7 @@ class GrpcStream final : public Http2Stream,
   Duration pending_delay_ BRIM_GUARDED_BY(mutex_){};
   bool pending_finish_ BRIM_GUARDED_BY(mutex_) = false;
   // This is in the loop's inbox, or about to be: do not delete. Set under the lock with what is
-  // pending, so that the loop, where most answers are made, need not take it to see that nothing is.
+  // pending, so that the loop, where most answers are made, need not take it to see that none is.
   std::atomic<bool> posted_{false};
 };
 

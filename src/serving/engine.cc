@@ -245,12 +245,11 @@ void Engine::Start() {
 }
 
 void Engine::Infer(InferRequest* request) {
+  request->queue_ns = 0;
+  const Status status = CheckRequest(request);
   const Time now = impl_->clock.Now();
   if (request->received == Time{}) request->received = now;
-  request->queue_ns = 0;
-  if (Status status = CheckRequest(request); !status.ok()) {
-    return FailRequest(request, status, FailureKind::kOther, false, now);
-  }
+  if (!status.ok()) return FailRequest(request, status, FailureKind::kOther, false, now);
   if (IsCancelled(*request)) {
     return FailRequest(request, CancelledStatus(), FailureKind::kCancelled, false, now);
   }

@@ -90,7 +90,7 @@ bool Execution::Run(Time taken) {
   const auto signature =
       static_cast<std::uint32_t>(first.signature - version_->info().signatures.data());
   const bool alone = requests_.size() == 1;
-  started_ = owner_->clock.Now();
+  started_ = from_worker_ ? owner_->clock.Now() : taken_;  // Nothing was done in between.
   instance_->Run(signature, alone ? std::span<const model::TensorView>(first.inputs) : joined_,
                  first.outputs, this);
   // From here on a runtime that answers later may be done with this object.

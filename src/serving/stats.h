@@ -16,7 +16,9 @@ namespace brim::serving {
 
 struct Counter {
   std::atomic<std::uint64_t> value{0};
-  void Add(std::uint64_t n) { value.fetch_add(n, std::memory_order_relaxed); }
+  void Add(std::uint64_t n) {
+    if (n != 0) value.fetch_add(n, std::memory_order_relaxed);
+  }
   std::uint64_t Get() const { return value.load(std::memory_order_relaxed); }
 };
 
