@@ -94,7 +94,8 @@ void GrpcInfer::Start(io::GrpcCall& call) {
   Result<serving::VersionHandle> found =
       FindVersion(services_.repository, message.model_name, message.model_version);
   if (!found.ok()) return Fail(found.status());
-  status = Prepare(std::move(*found), {call.received(), call.deadline(), &call.cancelled()});
+  status = Prepare(std::move(*found),
+                   {call.received(), call.deadline(), &call.cancelled(), call.own_loop()});
   if (!status.ok()) return Fail(status);
   services_.engine.Infer(this);
 }

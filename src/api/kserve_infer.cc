@@ -60,6 +60,7 @@ Status KserveInfer::Prepare(serving::VersionHandle found, const Origin& origin) 
   deadline = origin.deadline;
   cancelled = origin.cancelled;
   may_run_here = true;
+  loop = origin.loop;
   inputs.swap(message.inputs);
   priority = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(message.priority, std::numeric_limits<std::uint32_t>::max()));

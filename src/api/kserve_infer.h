@@ -37,6 +37,7 @@ class KserveInfer : public serving::InferRequest {
     Time received{};
     Time deadline = Time::max();
     const std::atomic<bool>* cancelled = nullptr;
+    io::Loop* loop = nullptr;
   };
 
   // Fills in the serving request: version, signature, inputs (moved out of message), outputs,

@@ -50,6 +50,10 @@ class GrpcCall {
   // Unary success: one message and status ok. Same rules as Finish, in place of it.
   virtual void Reply(ByteBuffer message) = 0;
 
+  // The loop that made the call, for who wants to work at the end of its round; null where there is
+  // none (in tests).
+  virtual Loop* own_loop() { return nullptr; }
+
   void Attach(std::unique_ptr<CallState> state) { state_ = std::move(state); }
   CallState* state() const { return state_.get(); }
   // What an earlier call left behind: recycled, of whatever kind; or null.

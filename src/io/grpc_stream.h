@@ -58,6 +58,7 @@ class GrpcStream final : public Http2Stream,
   std::string_view peer() const override { return memory_.headers.Find(":peer"); }
   std::span<const std::byte> message() const override { return reader_.body().span(); }
   const std::atomic<bool>& cancelled() const override { return cancelled_; }
+  Loop* own_loop() override { return &loop(); }
   void Write(ByteBuffer message) override { Enqueue(&message, nullptr, Duration::zero()); }
   // Of a streaming call; 0 for a unary one.
   std::size_t UnsentBytes() const override { return unsent_.load(std::memory_order_relaxed); }

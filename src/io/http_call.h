@@ -19,6 +19,8 @@
 
 namespace brim::io {
 
+class Loop;
+
 // What a handler hangs on a call; destroyed with it, on its loop.
 class CallState {
  public:
@@ -55,6 +57,10 @@ class HttpCall {
 
   // Exactly once, from any thread. After it the call must not be touched.
   virtual void Reply(HttpReply reply) = 0;
+
+  // The loop that made the call, for who wants to work at the end of its round; null where there is
+  // none (in tests).
+  virtual Loop* own_loop() { return nullptr; }
 
   void Attach(std::unique_ptr<CallState> state) { state_ = std::move(state); }
   CallState* state() const { return state_.get(); }

@@ -26,15 +26,22 @@ bool ShouldJoin(const HereState& state) {
 
 }  // namespace
 
-bool MayRunHere(const HereState& state) {
-  if (!state.caller_allows || state.preserve_order || state.waiting > 0) return false;
-  if (state.runs < kHereRunsMin || state.expected_run > state.run_max) return false;
+Here DecideHere(const HereState& state) {
+  if (!state.caller_allows || state.preserve_order) return Here::kHandOver;
+  if (state.runs < kHereRunsMin || state.expected_run > state.run_max) return Here::kHandOver;
   const auto arrival = kArrivalPerByte * static_cast<std::int64_t>(state.bytes);
-  if (state.late > kLateRunsMax * state.run_max + arrival) return false;
+  if (state.late > kLateRunsMax * state.run_max + arrival) return Here::kHandOver;
   if (state.bytes > kBytesAlwaysUsual && state.bytes / kBytesFactorMax > state.usual_bytes) {
-    return false;
+    return Here::kHandOver;
   }
-  return !ShouldJoin(state);
+  const bool joins = state.batches && state.gain != BatchGain::kDoesNotPay;
+  // Those that wait go first: they may be joined, or their turn comes at the end of the round.
+  if (state.has_round) return joins || state.waiting > 0 ? Here::kRoundEnd : Here::kNow;
+  return state.waiting > 0 || ShouldJoin(state) ? Here::kHandOver : Here::kNow;
+}
+
+bool MayRunAtRoundEnd(const RoundState& state) {
+  return state.expected_run <= state.run_max && state.late <= kLateRunsMax * state.run_max;
 }
 
 }  // namespace brim::serving

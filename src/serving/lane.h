@@ -92,8 +92,9 @@ class Lane {
   Time ask_at = Time::max();
   std::size_t active_at = kNotActive;  // Index among the scheduler's active lanes.
   std::int64_t virtual_ns = 0;
-  std::uint32_t running = 0;  // Runs that were launched and have not finished.
-  std::uint32_t choices = 0;  // Launches that could have joined.
+  std::uint32_t running = 0;   // Runs that were launched and have not finished.
+  std::uint32_t choices = 0;   // Launches that could have joined.
+  std::uint32_t promised = 0;  // Loops that will take from it at the end of their round.
   std::uint32_t reruns_left = 0;
   bool rerun_failed = false;
 

@@ -49,6 +49,7 @@ struct VersionStats {
   Counter executions;                                           // Runs of the runtime.
   Counter request_ns, queue_ns, input_ns, infer_ns, output_ns;  // Of successful requests.
   Counter cpu_ns;                                               // CPU time of the runs, attributed.
+  Counter copy_misses;                                          // Quick runs that found no copy.
   std::atomic<std::int64_t> pending{0};                  // Requests accepted and not yet answered.
   std::atomic<std::int64_t> last_inference_ms{0};        // Unix milliseconds.
   std::array<BatchSizeStats, kBatchSizesMax + 1> batch;  // Index: rows (0 unused).
