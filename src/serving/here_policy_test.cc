@@ -89,6 +89,12 @@ TEST(HerePolicy, WhatJoinsWaitsForTheEndOfTheRound) {
   state.delay_max = milliseconds(1);
   EXPECT_EQ(DecideHere(state), Here::kRoundEnd);
   state.gain = BatchGain::kDoesNotPay;
+  int tries = 0;
+  for (state.runs = 4096; state.runs < 2 * 4096; ++state.runs) {
+    tries += DecideHere(state) == Here::kRoundEnd;
+  }
+  EXPECT_EQ(tries, 256);
+  state.runs = 4095;
   EXPECT_EQ(DecideHere(state), Here::kNow);
   state.waiting = 1;
   EXPECT_EQ(DecideHere(state), Here::kRoundEnd);

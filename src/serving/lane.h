@@ -58,6 +58,7 @@ class Learnt {
     std::atomic<std::int64_t> received_ns{0};
     std::atomic<std::uint32_t> requests{0};
   };
+  BatchGain Judge() const;
   void CountBurst(std::int64_t received_ns);
 
   std::atomic<std::int64_t> last_arrival_ns_{0};
