@@ -23,12 +23,15 @@ def run(bench):
             Brim(bench.build, models, bench.log("mlp-on"), "--batch-max", BATCH_ROWS, name="on") as on:
         for protocol in ("grpc", "http"):
             for concurrency in (1, 8, 32):
-                bench.progress(f"mlp {protocol} c={concurrency}")
+                label = f"{protocol} c={concurrency}"
+                if not bench.wants(label):
+                    continue
+                bench.progress(f"mlp {label}")
                 results = loads.interleave(
                     {server.name: lambda s=server, p=protocol, c=concurrency: loads.own(
                         bench.build, s, MLP, p, c, 1, bench.seconds) for server in (off, on)}, bench.rounds)
                 for server in (off, on):
-                    row = {"load": f"{protocol} c={concurrency}", "batching": server.name,
+                    row = {"load": label, "batching": server.name,
                            **report.summary(results[server.name]), "threads": server.threads(),
                            "rss_mb": server.rss_mb()}
                     row["triton_us"] = TRITON_US[protocol, concurrency]

@@ -30,8 +30,11 @@ def run(bench):
             Comparator(bench.build, "echo_http1", bench.log("echo_http1")) as http1, \
             Comparator(bench.build, "echo_grpcpp", bench.log("echo_grpcpp")) as grpcpp:
         for protocol, load, connections, streams in POINTS:
+            label = f"{protocol} {load.model} {connections}" + (f"x{streams}" if streams > 1 else "")
+            if not bench.wants(label):
+                continue
             servers = [brim, nghttp2, grpcpp] if protocol == "grpc" else [brim, http1]
-            rows.append(measure(bench, servers, protocol, load, connections, streams))
+            rows.append(measure(bench, label, servers, protocol, load, connections, streams))
     bench.say(report.table(
         ["load", "brim us", "echo us", "ratio", "grpc++ us", "reached", "brim req/s", "echo", "grpc++", "brim p50/p99 us",
          "echo"], [line(row) for row in rows]))
@@ -39,13 +42,12 @@ def run(bench):
     return rows
 
 
-def measure(bench, servers, protocol, load, connections, streams):
+def measure(bench, label, servers, protocol, load, connections, streams):
     def call(server):
         if protocol == "grpc" and bench.client == "h2load":
             return lambda: loads.h2load(bench.build, server, load, bench.work, connections, streams, bench.seconds)
         return lambda: loads.own(bench.build, server, load, protocol, connections, streams, bench.seconds)
 
-    label = f"{protocol} {load.model} {connections}" + (f"x{streams}" if streams > 1 else "")
     bench.progress(label)
     results = loads.interleave({server.name: call(server) for server in servers}, bench.rounds)
     row = {"load": label, **{name: report.summary(result) for name, result in results.items()}}

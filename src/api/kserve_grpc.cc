@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <typeinfo>
 #include <utility>
 
 #include "api/kserve_describe.h"
@@ -72,26 +73,29 @@ Method MethodOf(std::string_view path) {
 // One ModelInfer, hung on its call until the answer is out.
 class GrpcInfer final : public KserveInfer, public io::CallState {
  public:
-  GrpcInfer(const Services& services, io::GrpcCall& call) : KserveInfer(services), call_(call) {}
+  explicit GrpcInfer(const Services& services) : KserveInfer(services) {}
 
-  void Start();
+  void Start(io::GrpcCall& call);
+  bool Recycle() override { return Reset(); }
   void OnDone(const Status& status, std::span<const model::TensorView> values) override;
 
  private:
   void Fail(const Status& status);
   void Log(const Status& status, std::size_t bytes_out);
 
-  io::GrpcCall& call_;
+  io::GrpcCall* call_ = nullptr;
 };
 
-void GrpcInfer::Start() {
-  received = call_.received();
-  Status status = ReadInferProto(call_.message(), LimitsOf(services_), &message);
+void GrpcInfer::Start(io::GrpcCall& call) {
+  call_ = &call;
+  received = call.received();
+  Status status = ReadInferProto(call.message(), LimitsOf(services_), &message);
   if (!status.ok()) return Fail(status);
   Result<serving::VersionHandle> found =
       FindVersion(services_.repository, message.model_name, message.model_version);
   if (!found.ok()) return Fail(found.status());
-  status = Prepare(std::move(*found), {call_.received(), call_.deadline(), &call_.cancelled()});
+  status = Prepare(std::move(*found),
+                   {call.received(), call.deadline(), &call.cancelled(), call.own_loop()});
   if (!status.ok()) return Fail(status);
   services_.engine.Infer(this);
 }
@@ -100,21 +104,21 @@ void GrpcInfer::OnDone(const Status& status, std::span<const model::TensorView> 
   if (!status.ok()) return Fail(Worded(status));
   KserveAnswer answer;
   if (const Status made = MakeAnswer(values, &answer); !made.ok()) return Fail(made);
-  ByteBuffer bytes = WriteInferProto(answer);
+  ByteBuffer bytes = WriteInferProto(answer, call_->TakeBuffer());
   Log(OkStatus(), bytes.size());
-  call_.Reply(std::move(bytes));  // *this may be gone now.
+  call_->Reply(std::move(bytes));  // *this may be gone now.
 }
 
 void GrpcInfer::Fail(const Status& status) {
   Log(status, 0);
-  call_.Finish(status, retry_delay);  // *this may be gone now.
+  call_->Finish(status, retry_delay);  // *this may be gone now.
 }
 
 void GrpcInfer::Log(const Status& status, std::size_t bytes_out) {
   if (!AccessLogEnabled(services_)) return;
   LogAccess(services_,
-            {RequestIdOf(call_.Metadata("x-request-id"), message.id), "kserve_grpc", call_.peer(),
-             message.model_name, this, call_.received(), call_.message().size(), bytes_out},
+            {RequestIdOf(call_->Metadata("x-request-id"), message.id), "kserve_grpc", call_->peer(),
+             message.model_name, this, call_->received(), call_->message().size(), bytes_out},
             status);
 }
 
@@ -177,10 +181,14 @@ void KserveGrpc::OnUnary(io::GrpcCall& call) {
 }
 
 void KserveGrpc::Infer(io::GrpcCall& call) {
-  auto owned = std::make_unique<GrpcInfer>(services_, call);
-  GrpcInfer* const infer = owned.get();
+  std::unique_ptr<io::CallState> owned = call.TakeSpare();
+  const io::CallState* spare = owned.get();
+  if (spare == nullptr || typeid(*spare) != typeid(GrpcInfer)) {
+    owned = std::make_unique<GrpcInfer>(services_);
+  }
+  auto* const infer = static_cast<GrpcInfer*>(owned.get());
   call.Attach(std::move(owned));
-  infer->Start();
+  infer->Start(call);
 }
 
 void KserveGrpc::ModelReady(io::GrpcCall& call) {

@@ -60,7 +60,8 @@ Status KserveInfer::Prepare(serving::VersionHandle found, const Origin& origin) 
   deadline = origin.deadline;
   cancelled = origin.cancelled;
   may_run_here = true;
-  inputs = std::move(message.inputs);
+  loop = origin.loop;
+  inputs.swap(message.inputs);
   priority = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(message.priority, std::numeric_limits<std::uint32_t>::max()));
   constexpr std::uint64_t kTimeoutMax = 365ull * 24 * 3600 * 1'000'000;  // A year, in microseconds.
@@ -136,6 +137,20 @@ Status KserveInfer::MakeAnswer(std::span<const model::TensorView> values, Kserve
   answer->parameters = message.parameters;
   answer->outputs = answers_;
   return OkStatus();
+}
+
+bool KserveInfer::Reset() {
+  constexpr std::size_t kTensorsKeptMax = 8;
+  if (inputs.capacity() > kTensorsKeptMax || message.inputs.capacity() > kTensorsKeptMax ||
+      outputs.capacity() > kTensorsKeptMax || message.outputs.capacity() > kTensorsKeptMax ||
+      answers_.capacity() > kTensorsKeptMax || message.IsUnusual()) {
+    return false;
+  }
+  Clear();
+  message.Clear();
+  answers_.clear();
+  timeout_applies_ = false;
+  return true;
 }
 
 Status KserveInfer::Worded(const Status& status) const {

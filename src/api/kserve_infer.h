@@ -37,6 +37,7 @@ class KserveInfer : public serving::InferRequest {
     Time received{};
     Time deadline = Time::max();
     const std::atomic<bool>* cancelled = nullptr;
+    io::Loop* loop = nullptr;
   };
 
   // Fills in the serving request: version, signature, inputs (moved out of message), outputs,
@@ -50,6 +51,10 @@ class KserveInfer : public serving::InferRequest {
   // A failure as this protocol words it: a passed "timeout" parameter is UNAVAILABLE "Request
   // timeout expired".
   Status Worded(const Status& status) const;
+
+  // Drops all that belongs to a finished request and keeps the memory of a usual one; then true. An
+  // unusual one's is not worth keeping: false.
+  bool Reset();
 
   const Services& services_;
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -57,6 +58,21 @@ struct KserveMessage {
 
   // Storage behind the views: moving a ByteBuffer leaves its bytes where they are.
   std::vector<ByteBuffer> owned;
+
+  // Has what few requests have, in memory of its own.
+  bool IsUnusual() const {
+    return parameters.capacity() > 0 || owned.capacity() > 0;
+  }
+  // As new, but for the memory of `inputs` and `outputs`. REQUIRES: not unusual.
+  void Clear() {
+    std::vector<model::TensorView> kept_inputs = std::move(inputs);
+    std::vector<KserveOutput> kept_outputs = std::move(outputs);
+    *this = KserveMessage();
+    kept_inputs.clear();
+    kept_outputs.clear();
+    inputs = std::move(kept_inputs);
+    outputs = std::move(kept_outputs);
+  }
 
   // A copy of `text` that lives as long as the message.
   std::string_view Keep(std::string_view text) { return owned.emplace_back(text).view(); }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <optional>
 #include <protozero/pbf_reader.hpp>
 
@@ -67,14 +68,19 @@ class Reader {
   const KserveLimits& limits_;
   KserveMessage& message_;
   // Kept apart from message_.inputs: most requests have raw contents and need nothing of it.
-  std::vector<std::span<const std::byte>> raw_;
+  // The first four lie here, further ones in raw_more_.
+  std::span<const std::byte> RawAt(std::size_t i) const {
+    return i < raw_few_.size() ? raw_few_[i] : raw_more_[i - raw_few_.size()];
+  }
+  std::array<std::span<const std::byte>, 4> raw_few_;
+  std::vector<std::span<const std::byte>> raw_more_;
+  std::size_t raw_count_ = 0;
   std::vector<std::pair<std::size_t, std::span<const std::byte>>> typed_;  // Input index, contents.
 };
 
 Status Reader::Read(std::span<const std::byte> bytes) {
   pbf_reader reader = ReaderOf(bytes);
   message_.inputs.reserve(4);
-  raw_.reserve(4);
   while (reader.next()) {
     switch (reader.tag_and_type()) {
       case tag_and_type(1, kDelimited):
@@ -99,11 +105,16 @@ Status Reader::Read(std::span<const std::byte> bytes) {
         BRIM_RETURN_IF_ERROR(ReadOutput(reader.get_message()));
         break;
       case tag_and_type(7, kDelimited):
-        if (raw_.size() >= limits_.tensors_max) {
+        if (raw_count_ >= limits_.tensors_max) {
           return Invalid("too_many_tensors",
                          fmt::format("more than {} raw_input_contents", limits_.tensors_max));
         }
-        raw_.push_back(Bytes(reader));
+        if (raw_count_ < raw_few_.size()) {
+          raw_few_[raw_count_] = Bytes(reader);
+        } else {
+          raw_more_.push_back(Bytes(reader));
+        }
+        ++raw_count_;
         break;
       default:
         reader.skip();
@@ -281,7 +292,7 @@ Status Reader::ReadEntry(pbf_reader reader, KserveParameter* parameter) {
 }
 
 Status Reader::Join() {
-  if (raw_.empty() && typed_.size() == message_.inputs.size()) {
+  if (raw_count_ == 0 && typed_.size() == message_.inputs.size()) {
     std::uint64_t decoded_bytes = 0;
     for (const auto& [index, contents] : typed_) {
       model::TensorView& tensor = message_.inputs[index];
@@ -296,26 +307,26 @@ Status Reader::Join() {
     }
     return OkStatus();
   }
-  if (!typed_.empty() && !raw_.empty()) {
+  if (!typed_.empty() && raw_count_ != 0) {
     return Invalid("contents_mixed",
                    fmt::format("contents field must not be specified when using raw_input_contents "
                                "for '{}' for model '{}'",
                                message_.inputs[typed_.front().first].name, message_.model_name));
   }
-  if (raw_.size() < message_.inputs.size()) {
-    std::size_t missing = raw_.size();
+  if (raw_count_ < message_.inputs.size()) {
+    std::size_t missing = raw_count_;
     for (const auto& [index, contents] : typed_) missing += index == missing ? 1 : 0;
     return Invalid(
         "data_missing",
         fmt::format("unable to find data for input tensor '{}' for model '{}' in request.",
                     message_.inputs[missing].name, message_.model_name));
   }
-  if (raw_.size() > message_.inputs.size()) {
+  if (raw_count_ > message_.inputs.size()) {
     return Invalid("data_left",
-                   fmt::format("{} raw_input_contents for {} inputs for model '{}'", raw_.size(),
+                   fmt::format("{} raw_input_contents for {} inputs for model '{}'", raw_count_,
                                message_.inputs.size(), message_.model_name));
   }
-  for (std::size_t i = 0; i < raw_.size(); ++i) message_.inputs[i].data = raw_[i];
+  for (std::size_t i = 0; i < raw_count_; ++i) message_.inputs[i].data = RawAt(i);
   return OkStatus();
 }
 

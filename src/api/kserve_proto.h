@@ -26,9 +26,9 @@ namespace brim::api {
 Status ReadInferProto(std::span<const std::byte> bytes, const KserveLimits& limits,
                       KserveMessage* message);
 
-// ModelInferResponse with raw_output_contents, in one allocation. `binary` of the outputs is
-// ignored.
-ByteBuffer WriteInferProto(const KserveAnswer& answer);
+// ModelInferResponse with raw_output_contents, in `room` (empty), or one allocation if that is too
+// small. `binary` of the outputs is ignored.
+ByteBuffer WriteInferProto(const KserveAnswer& answer, ByteBuffer room = {});
 // ModelStreamInferResponse around it, marked triton_final_response.
 ByteBuffer WriteStreamAnswer(const KserveAnswer& answer);
 // ModelStreamInferResponse with error_message, and the request's id, name and version in an empty

@@ -2,6 +2,8 @@
 //
 // Sizes are known before writing, so that each answer is one allocation and
 // each output tensor is copied once, into its final place.
+#include <utility>
+
 #include "api/kserve_proto.h"
 #include "api/proto_writer.h"
 #include "base/text.h"
@@ -95,8 +97,8 @@ void AppendRaw(const KserveAnswer& answer, ByteBuffer* out) {
 
 }  // namespace
 
-ByteBuffer WriteInferProto(const KserveAnswer& answer) {
-  ByteBuffer out;
+ByteBuffer WriteInferProto(const KserveAnswer& answer, ByteBuffer room) {
+  ByteBuffer out = std::move(room);
   out.Reserve(HeadRoom(answer) + RawBytes(answer));
   WriteHead(answer, false, &out);
   AppendRaw(answer, &out);

@@ -42,8 +42,8 @@ void RestInfer::Start(JsonParserPool& parsers, std::string_view model,
   if (!found.ok()) return Fail(found.status());
   version = *found;
   if (const Status status = Parse(parsers); !status.ok()) return Fail(status);
-  if (const Status status =
-          Prepare(std::move(*found), {call_.received(), Time::max(), &call_.cancelled()});
+  if (const Status status = Prepare(
+          std::move(*found), {call_.received(), Time::max(), &call_.cancelled(), call_.own_loop()});
       !status.ok()) {
     return Fail(status);
   }

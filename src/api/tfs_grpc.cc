@@ -56,7 +56,7 @@ class GrpcInference final : public TfsInference, public io::CallState {
     received = call_.received();
     const Status status = api == TfsStats::kPredict ? PreparePredict() : PrepareExamples();
     if (!status.ok()) return Fail(status);
-    Run(call_.received(), call_.deadline(), &call_.cancelled());
+    Run(call_.received(), call_.deadline(), &call_.cancelled(), call_.own_loop());
   }
 
   void OnDone(const Status& status, std::span<const model::TensorView> values) override {

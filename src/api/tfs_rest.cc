@@ -53,7 +53,7 @@ class RestInference final : public TfsInference, public io::CallState {
     received = call_.received();
     const Status status = Prepare();
     if (!status.ok()) return Fail(status);
-    Run(call_.received(), Time::max(), &call_.cancelled());
+    Run(call_.received(), Time::max(), &call_.cancelled(), call_.own_loop());
   }
 
   void OnDone(const Status& status, std::span<const model::TensorView> values) override {

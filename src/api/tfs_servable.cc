@@ -300,12 +300,14 @@ TfsProtoLimits TfsLimitsOf(const Services& services) {
   return limits;
 }
 
-void TfsInference::Run(Time arrived, Time until, const std::atomic<bool>* gone) {
+void TfsInference::Run(Time arrived, Time until, const std::atomic<bool>* gone,
+                       io::Loop* on_loop) {
   inputs = tensors.views;
   received = arrived;
   deadline = until;
   cancelled = gone;
   may_run_here = true;
+  loop = on_loop;
   services_.engine.Infer(this);
 }
 

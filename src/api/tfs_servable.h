@@ -77,7 +77,7 @@ class TfsInference : public serving::InferRequest {
 
  protected:
   // Hands the request to the engine, which calls OnDone; `this` may be gone when it returns.
-  void Run(Time arrived, Time until, const std::atomic<bool>* gone);
+  void Run(Time arrived, Time until, const std::atomic<bool>* gone, io::Loop* on_loop);
   // The outputs in the order of `values`, renamed by the signature: the runtime's names are its own
   // business.
   std::vector<model::TensorView> Named(std::span<const model::TensorView> values) const;

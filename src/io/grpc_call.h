@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -49,11 +50,32 @@ class GrpcCall {
   // Unary success: one message and status ok. Same rules as Finish, in place of it.
   virtual void Reply(ByteBuffer message) = 0;
 
+  // The loop that made the call, for who wants to work at the end of its round; null where there is
+  // none (in tests).
+  virtual Loop* own_loop() { return nullptr; }
+
   void Attach(std::unique_ptr<CallState> state) { state_ = std::move(state); }
   CallState* state() const { return state_.get(); }
+  // What an earlier call left behind: recycled, of whatever kind; or null.
+  std::unique_ptr<CallState> TakeSpare() { return std::move(spare_); }
+  // An empty buffer to write the answer into: with the memory of an earlier answer, if it is there.
+  ByteBuffer TakeBuffer() { return std::move(buffer_); }
+
+ protected:
+  // For the call's owner, at the call's begin and end.
+  void GiveSpare(std::unique_ptr<CallState> spare, ByteBuffer buffer) {
+    spare_ = std::move(spare);
+    buffer_ = std::move(buffer);
+  }
+  std::unique_ptr<CallState> TakeState() {
+    if (state_ == nullptr) return std::move(spare_);
+    return state_->Recycle() ? std::move(state_) : nullptr;
+  }
 
  private:
   std::unique_ptr<CallState> state_;
+  std::unique_ptr<CallState> spare_;
+  ByteBuffer buffer_;
 };
 
 // All functions are called on loop threads and must not block.

@@ -54,8 +54,9 @@ GrpcStream::GrpcStream(const Source& source, StreamMemory memory)
     : Http2Stream(source, std::move(memory)),
       received_(source.loop->Now()),
       reader_(*source.shared, source.shared->options.body_bytes_max) {
-  method_ = memory_.headers.Find(":path");
+  method_ = memory_.headers.Get(HeaderBlock::kPath);
   reader_.body().Adopt(std::move(memory_.block));
+  GiveSpare(std::move(memory_.state), memory_.outgoing.TakeSpare());
 }
 
 // The request's way in.
@@ -76,18 +77,18 @@ Status GrpcStream::CheckHead(int* http_status) {
                   fmt::format("the request's metadata is above the server's bound of {} bytes",
                               shared_.options.header_bytes_max));
   }
-  if (memory_.headers.Find(":method") != "POST") {
+  if (memory_.headers.Get(HeaderBlock::kMethod) != "POST") {
     *http_status = 405;
     return Status(Code::kInternal, "method_not_allowed", "gRPC calls are made with POST");
   }
-  const std::string_view type = memory_.headers.Find("content-type");
+  const std::string_view type = memory_.headers.Get(HeaderBlock::kContentType);
   if (!IsProtoContentType(type)) {
     *http_status = 415;
     return Status(Code::kUnknown, "content_type_unknown",
                   fmt::format("content-type '{}' is not supported: send application/grpc", type));
   }
   BRIM_RETURN_IF_ERROR(CheckMethod());
-  const std::string_view name = memory_.headers.Find("grpc-encoding");
+  const std::string_view name = memory_.headers.Get(HeaderBlock::kGrpcEncoding);
   const auto encoding = ParseEncoding(name);
   if (!encoding) {
     return Status(Code::kUnimplemented, "encoding_unknown",
@@ -100,7 +101,7 @@ Status GrpcStream::CheckHead(int* http_status) {
       GrpcListHas(memory_.headers.Find("grpc-accept-encoding"), EncodingName(request_encoding_))) {
     reply_encoding_ = request_encoding_;
   }
-  if (const std::string_view text = memory_.headers.Find("grpc-timeout"); !text.empty()) {
+  if (const std::string_view text = memory_.headers.Get(HeaderBlock::kGrpcTimeout); !text.empty()) {
     const auto timeout = ParseGrpcTimeout(text);
     if (!timeout) {
       return Status(
@@ -235,11 +236,12 @@ void GrpcStream::Reply(ByteBuffer message) {
 void GrpcStream::Enqueue(ByteBuffer* message, const Status* status, Duration retry_delay) {
   if (message != nullptr) {
     if (!cancelled_.load(std::memory_order_relaxed)) Frame(message);
-    unsent_.fetch_add(message->size(), std::memory_order_relaxed);
+    CountUnsent(message->size(), 0);
   }
   const bool in_thread = loop().InThread();
   if (in_thread && session_ != nullptr) {
-    TakePending(false);  // What other threads said before.
+    // What other threads said before.
+    if (posted_.load(std::memory_order_acquire)) TakePending(false);
     if (message != nullptr) Push(std::move(*message));
     if (status != nullptr) Conclude(*status, retry_delay);
     return Pump();
@@ -254,7 +256,7 @@ void GrpcStream::Enqueue(ByteBuffer* message, const Status* status, Duration ret
       pending_delay_ = retry_delay;
     }
     // An orphan is deleted through the inbox too, so never under the feet of its handler.
-    post = !std::exchange(posted_, true);
+    post = !posted_.exchange(true, std::memory_order_acq_rel);
   }
   if (post) loop().Post(this);
 }
@@ -272,7 +274,7 @@ void GrpcStream::TakePending(bool from_post) {
   bool finish = false;
   {
     MutexLock lock(mutex_);
-    if (from_post) posted_ = false;
+    if (from_post) posted_.store(false, std::memory_order_relaxed);
     messages.swap(pending_);
     finish = std::exchange(pending_finish_, false);
     if (finish) {
@@ -286,7 +288,7 @@ void GrpcStream::TakePending(bool from_post) {
 
 void GrpcStream::Push(ByteBuffer message) {
   if (concluded_ || session_ == nullptr) {
-    unsent_.fetch_sub(message.size(), std::memory_order_relaxed);
+    CountUnsent(0, message.size());
     return;
   }
   memory_.outgoing.Push(std::move(message));
@@ -333,15 +335,19 @@ void GrpcStream::Abort(const Status& status, int http_status) {
 }
 
 void GrpcStream::SubmitAnswerHead() {
-  const std::string_view type = memory_.headers.Find("content-type");
+  const std::string_view type = memory_.headers.Get(HeaderBlock::kContentType);
   const bool plain = type == "application/grpc";
   std::array<nghttp2_nv, 4> fields = {
       StaticField(":status", "200"),
       StaticField("content-type", plain ? "application/grpc" : "application/grpc+proto"),
-      StaticField("grpc-accept-encoding", kGrpcAcceptEncoding),
-      StaticField("grpc-encoding", EncodingName(reply_encoding_)),
   };
-  const std::size_t count = reply_encoding_ == Encoding::kIdentity ? 3 : 4;
+  std::size_t count = 2;
+  if (reply_encoding_ != Encoding::kIdentity) {
+    fields[count++] = StaticField("grpc-encoding", EncodingName(reply_encoding_));
+  }
+  if (session_->AnnouncesEncodings()) {
+    fields[count++] = StaticField("grpc-accept-encoding", kGrpcAcceptEncoding);
+  }
   head_sent_ = true;
   session_->SubmitHead(this, std::span(fields).first(count), true);
 }
@@ -374,7 +380,7 @@ Http2Stream::Pull GrpcStream::PullData(std::size_t max, std::size_t* length) {
 
 void GrpcStream::Send(std::size_t n, Output* out) {
   memory_.outgoing.Take(n, out);
-  unsent_.fetch_sub(n, std::memory_order_relaxed);
+  CountUnsent(0, n);
   if (withheld_ != 0 && UnsentBytes() <= kUnsentMax / 2) Consumed(std::exchange(withheld_, 0));
 }
 
@@ -385,8 +391,9 @@ void GrpcStream::OnClosed() {
   Http2Session* session = std::exchange(session_, nullptr);
   DropOutgoing();
   concluded_ = true;
-  if ((done_ || !handed_over()) && !HasPost()) {
+  if ((done_ || !handed_over()) && !posted_.load(std::memory_order_acquire)) {
     memory_.block = reader_.body().TakeBlock();
+    memory_.state = TakeState();
     session->Recycle(std::move(memory_));
     delete this;
     return;
@@ -395,7 +402,7 @@ void GrpcStream::OnClosed() {
 }
 
 void GrpcStream::DropOutgoing() {
-  unsent_.fetch_sub(memory_.outgoing.size(), std::memory_order_relaxed);
+  CountUnsent(0, memory_.outgoing.size());
   memory_.outgoing.Clear();
 }
 
@@ -408,11 +415,6 @@ void GrpcStream::Cancel() {
     if (pending_finish_) return;  // The handler is through with the call already.
   }
   shared_.handlers.grpc->OnStreamCancel(*this);
-}
-
-bool GrpcStream::HasPost() {
-  MutexLock lock(mutex_);
-  return posted_;
 }
 
 }  // namespace brim::io

@@ -14,7 +14,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "base/mutex.h"
+#include "io/block_pool.h"
 #include "io/content_encoding.h"
 #include "io/grpc_call.h"
 #include "io/grpc_framing.h"
@@ -37,6 +39,15 @@ class GrpcStream final : public Http2Stream,
 
   GrpcStream(const Source& source, StreamMemory memory);
 
+  // From the loop's pool: it is made and deleted on the loop.
+  static void* operator new(std::size_t bytes, BlockPool& pool) {
+    void* const block = pool.Take(bytes);
+    BRIM_CHECK(block != nullptr);
+    return block;
+  }
+  static void operator delete(void* block) { BlockPool::Give(block); }
+  static void operator delete(void* block, BlockPool&) { BlockPool::Give(block); }
+
   // GrpcCall.
   std::string_view method() const override { return method_; }
   std::string_view Metadata(std::string_view name) const override {
@@ -47,7 +58,9 @@ class GrpcStream final : public Http2Stream,
   std::string_view peer() const override { return memory_.headers.Find(":peer"); }
   std::span<const std::byte> message() const override { return reader_.body().span(); }
   const std::atomic<bool>& cancelled() const override { return cancelled_; }
+  Loop* own_loop() override { return &loop(); }
   void Write(ByteBuffer message) override { Enqueue(&message, nullptr, Duration::zero()); }
+  // Of a streaming call; 0 for a unary one.
   std::size_t UnsentBytes() const override { return unsent_.load(std::memory_order_relaxed); }
   void Finish(const Status& status, Duration retry_delay) override {
     Enqueue(nullptr, &status, retry_delay);
@@ -76,6 +89,10 @@ class GrpcStream final : public Http2Stream,
   Status Decompress();  // The message in reader_.
   Status ReadError(GrpcMessageReader::Step step) const;
 
+  // Only who writes a stream asks how much of it is unsent.
+  void CountUnsent(std::size_t more, std::size_t less) {
+    if (kind_ != Kind::kUnary) unsent_.fetch_add(more - less, std::memory_order_relaxed);
+  }
   void Frame(ByteBuffer* message) const;  // Compresses and puts the prefix. Any thread.
   void Enqueue(ByteBuffer* message, const Status* status, Duration retry_delay);
   void TakePending(bool from_post) BRIM_EXCLUDES(mutex_);
@@ -89,7 +106,6 @@ class GrpcStream final : public Http2Stream,
   void DropOutgoing();
   // Tells a handler that has not finished the call that its client is gone.
   void Cancel() BRIM_EXCLUDES(mutex_);
-  bool HasPost() BRIM_EXCLUDES(mutex_);
 
   std::string_view method_;
   Time received_;
@@ -117,7 +133,9 @@ class GrpcStream final : public Http2Stream,
   Status pending_status_ BRIM_GUARDED_BY(mutex_);
   Duration pending_delay_ BRIM_GUARDED_BY(mutex_){};
   bool pending_finish_ BRIM_GUARDED_BY(mutex_) = false;
-  bool posted_ BRIM_GUARDED_BY(mutex_) = false;  // This is in the loop's inbox: do not delete.
+  // This is in the loop's inbox, or about to be: do not delete. Set under the lock with what is
+  // pending, so that the loop, where most answers are made, need not take it to see that none is.
+  std::atomic<bool> posted_{false};
 };
 
 }  // namespace brim::io

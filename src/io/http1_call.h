@@ -44,6 +44,7 @@ class Http1Call final : public HttpCall, public Loop::Posted {
   Time received() const override { return received_; }
   std::string_view peer() const override { return peer_; }
   const std::atomic<bool>& cancelled() const override { return cancelled_; }
+  Loop* own_loop() override { return &loop_; }
   void Reply(HttpReply reply) override;
 
   // Loop::Posted: the reply has come home.

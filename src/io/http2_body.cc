@@ -72,7 +72,11 @@ void OutgoingBytes::Take(std::size_t n, Output* out) {
 void OutgoingBytes::PopFront() {
   shared_.reset();
   taken_ = 0;
-  queue_[head_] = ByteBuffer();
+  ByteBuffer sent = std::move(queue_[head_]);
+  if (sent.size() <= Output::kCopyMax && !sent.empty()) {
+    sent.clear();
+    spare_ = std::move(sent);
+  }
   if (++head_ == queue_.size()) {
     queue_.clear();
     head_ = 0;

@@ -57,6 +57,8 @@ class OutgoingBytes {
   // Moves the next n bytes into `out`. REQUIRES: n <= size().
   void Take(std::size_t n, Output* out);
   void Clear();
+  // The memory of a small buffer that was sent; or nothing.
+  ByteBuffer TakeSpare() { return std::move(spare_); }
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
@@ -70,6 +72,7 @@ class OutgoingBytes {
   std::size_t head_ = 0;                      // Of queue_.
   std::size_t taken_ = 0;                     // Of the first buffer.
   std::size_t size_ = 0;                      // Bytes not yet taken.
+  ByteBuffer spare_;                          // Empty; see TakeSpare().
   std::shared_ptr<const ByteBuffer> shared_;  // The first buffer, when it goes out in slices.
 };
 

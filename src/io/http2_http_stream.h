@@ -33,6 +33,7 @@ class Http2HttpStream final : public Http2Stream, public HttpCall, private Loop:
   Time received() const override { return received_; }
   std::string_view peer() const override { return memory_.headers.Find(":peer"); }
   const std::atomic<bool>& cancelled() const override { return cancelled_; }
+  Loop* own_loop() override { return &loop(); }
   void Reply(HttpReply reply) override;
 
   // Http2Stream.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "io/grpc_stream.h"
@@ -39,6 +40,26 @@ nghttp2_nv Field(std::string_view name, std::string_view value, std::uint8_t fla
           value.size(), flags};
 }
 
+// nghttp2's own allocations, from the loop's pool.
+nghttp2_mem PooledMemory(BlockPool& pool) {
+  nghttp2_mem memory{};
+  memory.mem_user_data = &pool;
+  memory.malloc = [](std::size_t bytes, void* user) {
+    return static_cast<BlockPool*>(user)->Take(bytes);
+  };
+  memory.free = [](void* block, void*) { BlockPool::Give(block); };
+  memory.calloc = [](std::size_t count, std::size_t bytes, void* user) -> void* {
+    std::size_t all = 0;
+    if (__builtin_mul_overflow(count, bytes, &all)) return nullptr;
+    void* const block = static_cast<BlockPool*>(user)->Take(all);
+    return block == nullptr ? nullptr : std::memset(block, 0, all);
+  };
+  memory.realloc = [](void* block, std::size_t bytes, void* user) {
+    return static_cast<BlockPool*>(user)->Resize(block, bytes);
+  };
+  return memory;
+}
+
 }  // namespace
 
 nghttp2_nv StaticField(std::string_view name, std::string_view value) {
@@ -70,7 +91,7 @@ struct Http2Callbacks {
   static int InvalidFrame(nghttp2_session*, const nghttp2_frame*, int, void* user_data) {
     Http2Session& session = Of(user_data);
     session.in_headers_ = false;
-    session.host_.shared().protocol_errors.fetch_add(1, std::memory_order_relaxed);
+    session.shared_.protocol_errors.fetch_add(1, std::memory_order_relaxed);
     return 0;
   }
   static int Data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* data,
@@ -129,7 +150,10 @@ struct Http2Callbacks {
 };
 
 Http2Session::Http2Session(SessionHost& host)
-    : host_(host), patience_(kPatienceMax), patience_at_(host.loop().Now()) {
+    : host_(host),
+      shared_(host.shared()),
+      patience_(kPatienceMax),
+      patience_at_(host.loop().Now()) {
   nghttp2_option* option = nullptr;
   BRIM_CHECK(nghttp2_option_new(&option) == 0);
   nghttp2_option_set_no_auto_window_update(option, 1);
@@ -137,7 +161,8 @@ Http2Session::Http2Session(SessionHost& host)
   // Charge() is the stricter and kinder bound; nghttp2's own is left as a second line.
   nghttp2_option_set_stream_reset_rate_limit(option, 10000, 1000);
   nghttp2_session_callbacks* callbacks = Http2Callbacks::New();
-  BRIM_CHECK(nghttp2_session_server_new2(&ng_, callbacks, this, option) == 0);
+  nghttp2_mem memory = PooledMemory(host.loop().pool());
+  BRIM_CHECK(nghttp2_session_server_new3(&ng_, callbacks, this, option, &memory) == 0);
   nghttp2_session_callbacks_del(callbacks);
   nghttp2_option_del(option);
 
@@ -194,7 +219,7 @@ void Http2Session::OnBeginHeaders(bool request) {
 
 void Http2Session::OnHeader(std::string_view name, std::string_view value) {
   block_bytes_ += name.size() + value.size() + kHeaderOverhead;
-  const std::uint64_t max = host_.shared().options.header_bytes_max;
+  const std::uint64_t max = shared_.options.header_bytes_max;
   if (block_bytes_ > max) {
     if (block_bytes_ > max * kHeaderExcessMax)
       nghttp2_session_terminate_session(ng_, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -234,8 +259,7 @@ void Http2Session::OnFrame(const nghttp2_frame& frame) {
 }
 
 void Http2Session::NewStream(std::int32_t id) {
-  SharedState& shared = host_.shared();
-  shared.requests.fetch_add(1, std::memory_order_relaxed);
+  shared_.requests.fetch_add(1, std::memory_order_relaxed);
   StreamMemory memory;
   if (!spare_.empty()) {
     memory = std::move(spare_.back());
@@ -243,11 +267,11 @@ void Http2Session::NewStream(std::int32_t id) {
   }
   std::swap(memory.headers, block_);
   memory.headers.Add(":peer", host_.peer());  // Outlives the connection, as the call may.
-  const Http2Stream::Source source{this, &host_.loop(), &shared, id,
-                                   block_bytes_ > shared.options.header_bytes_max};
+  const Http2Stream::Source source{this, &host_.loop(), &shared_, id,
+                                   block_bytes_ > shared_.options.header_bytes_max};
   Http2Stream* stream = nullptr;
-  if (memory.headers.Find("content-type").substr(0, 16) == "application/grpc") {
-    stream = new GrpcStream(source, std::move(memory));
+  if (memory.headers.Get(HeaderBlock::kContentType).substr(0, 16) == "application/grpc") {
+    stream = new (host_.loop().pool()) GrpcStream(source, std::move(memory));
   } else {
     stream = new Http2HttpStream(source, std::move(memory));
   }
@@ -295,7 +319,11 @@ bool Http2Session::MidRequest() const {
 }
 
 Http2Stream* Http2Session::Find(std::int32_t id) const {
-  return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(ng_, id));
+  if (found_id_ != id || found_ == nullptr) {
+    found_ = static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(ng_, id));
+    found_id_ = id;
+  }
+  return found_;
 }
 
 void Http2Session::Unlink(Http2Stream* stream) {
@@ -303,6 +331,7 @@ void Http2Session::Unlink(Http2Stream* stream) {
   if (stream->next_ != nullptr) stream->next_->previous_ = stream->previous_;
   stream->previous_ = stream->next_ = nullptr;
   --live_count_;
+  if (found_ == stream) found_ = nullptr;
 }
 
 void Http2Session::Charge(double cost) {
@@ -312,13 +341,13 @@ void Http2Session::Charge(double cost) {
   patience_ = std::min(patience_, kPatienceMax) - cost;
   if (patience_ >= 0) return;
   patience_ = 0;
-  host_.shared().protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  shared_.protocol_errors.fetch_add(1, std::memory_order_relaxed);
   nghttp2_session_terminate_session(ng_, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void Http2Session::Break() {
   broken_ = true;
-  host_.shared().protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  shared_.protocol_errors.fetch_add(1, std::memory_order_relaxed);
   host_.WantWrite();
 }
 

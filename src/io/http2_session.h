@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "io/http2_stream.h"
@@ -50,6 +51,9 @@ class Http2Session final : public Session, private Loop::Timer {
   nghttp2_session* ng() { return ng_; }
   SessionHost& host() { return host_; }
   // Submits the answer's head; the DATA, if any, is pulled from the stream.
+  // True once: the first answer of the connection says what the server can decompress, the others
+  // need not repeat it.
+  bool AnnouncesEncodings() { return !std::exchange(encodings_announced_, true); }
   void SubmitHead(Http2Stream* stream, std::span<const nghttp2_nv> fields, bool has_data);
   void SubmitTrailers(std::int32_t id, std::span<const nghttp2_nv> fields);
   void Resume(std::int32_t id);  // After kWait: there is more now.
@@ -85,6 +89,7 @@ class Http2Session final : public Session, private Loop::Timer {
   void WantWrite();
 
   SessionHost& host_;
+  SharedState& shared_;
   nghttp2_session* ng_ = nullptr;
   Output* out_ = nullptr;  // While collecting.
   Http2Stream* live_ = nullptr;
@@ -101,6 +106,10 @@ class Http2Session final : public Session, private Loop::Timer {
   bool block_is_request_ = false;
   bool receiving_ = false;
   bool broken_ = false;
+  bool encodings_announced_ = false;
+  // The stream that was last found by Find.
+  mutable std::int32_t found_id_ = 0;
+  mutable Http2Stream* found_ = nullptr;
 };
 
 }  // namespace brim::io

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "base/bytes.h"
 #include "io/http2_body.h"
 #include "io/http2_headers.h"
+#include "io/http_call.h"
 #include "io/loop.h"
 #include "io/session.h"
 
@@ -28,6 +30,7 @@ struct StreamMemory {
   HeaderBlock headers;
   ByteBuffer block;
   OutgoingBytes outgoing;
+  std::unique_ptr<CallState> state;  // Recycled, or null.
 };
 
 class Http2Stream {

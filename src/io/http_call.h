@@ -19,10 +19,15 @@
 
 namespace brim::io {
 
+class Loop;
+
 // What a handler hangs on a call; destroyed with it, on its loop.
 class CallState {
  public:
   virtual ~CallState() = default;
+  // The call has ended. True: what belonged to it was dropped, some memory was kept, and this may
+  // serve another call of its kind. False: it is to be destroyed.
+  virtual bool Recycle() { return false; }
 };
 
 struct HttpReply {
@@ -52,6 +57,10 @@ class HttpCall {
 
   // Exactly once, from any thread. After it the call must not be touched.
   virtual void Reply(HttpReply reply) = 0;
+
+  // The loop that made the call, for who wants to work at the end of its round; null where there is
+  // none (in tests).
+  virtual Loop* own_loop() { return nullptr; }
 
   void Attach(std::unique_ptr<CallState> state) { state_ = std::move(state); }
   CallState* state() const { return state_.get(); }

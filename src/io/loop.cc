@@ -1,5 +1,5 @@
 // The event loop. One round: sleep in epoll_wait, deliver readiness, the inbox, due timers, and
-// last the deferred writes.
+// last what was deferred: work, then writes.
 //
 // Waking: a poster pushes first and then looks whether the loop sleeps; the loop announces its
 // sleep first and then looks at the inbox once more. Both orders are sequentially consistent, so at
@@ -51,9 +51,14 @@ struct Loop::Impl {
   int wake = -1;
   std::vector<Slot> slots;
   std::vector<Timer*> heap;  // Binary min-heap by due_; a timer knows its place.
-  Deferred* first = nullptr;
-  Deferred* last = nullptr;
-  std::size_t deferred_count = 0;
+  struct List {
+    Deferred* first = nullptr;
+    Deferred* last = nullptr;
+    std::size_t count = 0;
+  };
+  List work;
+  List writes;
+  List& ListOf(bool is_work) { return is_work ? work : writes; }
 
   alignas(64) std::atomic<Posted*> inbox{nullptr};  // Newest first.
   std::atomic<bool> asleep{false};
@@ -114,7 +119,8 @@ Loop::Loop(const Clock& clock) : impl_(std::make_unique<Impl>(clock)), now_(cloc
 Loop::~Loop() {
   while (impl_->posters.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   for (Timer* timer : impl_->heap) timer->loop_ = nullptr;
-  while (impl_->first != nullptr) Unlink(impl_->first);
+  while (impl_->work.first != nullptr) Unlink(impl_->work.first);
+  while (impl_->writes.first != nullptr) Unlink(impl_->writes.first);
   if (impl_->wake >= 0) close(impl_->wake);
   if (impl_->epoll >= 0) close(impl_->epoll);
 }
@@ -221,29 +227,36 @@ void Loop::CancelTimer(Timer* timer) {
   impl_->Remove(timer);
 }
 
-void Loop::Defer(Deferred* deferred) {
+void Loop::Defer(Deferred* deferred) { Append(deferred, false); }
+
+void Loop::DeferWork(Deferred* deferred) { Append(deferred, true); }
+
+void Loop::Append(Deferred* deferred, bool work) {
   if (deferred->loop_ != nullptr) return;
+  Impl::List& list = impl_->ListOf(work);
   deferred->loop_ = this;
-  deferred->previous_ = impl_->last;
+  deferred->work_ = work;
+  deferred->previous_ = list.last;
   deferred->next_ = nullptr;
-  (impl_->last != nullptr ? impl_->last->next_ : impl_->first) = deferred;
-  impl_->last = deferred;
-  ++impl_->deferred_count;
+  (list.last != nullptr ? list.last->next_ : list.first) = deferred;
+  list.last = deferred;
+  ++list.count;
 }
 
 void Loop::Unlink(Deferred* deferred) {
   Deferred* previous = deferred->previous_;
   Deferred* next = deferred->next_;
-  (previous != nullptr ? previous->next_ : impl_->first) = next;
-  (next != nullptr ? next->previous_ : impl_->last) = previous;
+  Impl::List& list = impl_->ListOf(deferred->work_);
+  (previous != nullptr ? previous->next_ : list.first) = next;
+  (next != nullptr ? next->previous_ : list.last) = previous;
   deferred->previous_ = nullptr;
   deferred->next_ = nullptr;
   deferred->loop_ = nullptr;
-  --impl_->deferred_count;
+  --list.count;
 }
 
 int Loop::WaitMilliseconds() const {
-  if (impl_->first != nullptr) return 0;
+  if (impl_->work.first != nullptr || impl_->writes.first != nullptr) return 0;
   if (impl_->heap.empty()) return -1;
   const Duration left = impl_->heap.front()->due_ - impl_->clock.Now();
   if (left <= Duration::zero()) return 0;
@@ -256,7 +269,8 @@ void Loop::Round(bool wait) {
   RunEvents(wait);
   RunInbox();
   RunTimers();
-  RunDeferreds();
+  RunDeferreds(true);
+  RunDeferreds(false);
 }
 
 void Loop::RunEvents(bool wait) {
@@ -308,9 +322,10 @@ void Loop::RunTimers() {
   }
 }
 
-void Loop::RunDeferreds() {
-  for (std::size_t left = impl_->deferred_count; left > 0 && impl_->first != nullptr; --left) {
-    Deferred* deferred = impl_->first;
+void Loop::RunDeferreds(bool work) {
+  const Impl::List& list = impl_->ListOf(work);
+  for (std::size_t left = list.count; left > 0 && list.first != nullptr; --left) {
+    Deferred* deferred = list.first;
     Unlink(deferred);
     deferred->RunDeferred();
   }

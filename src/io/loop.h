@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "io/block_pool.h"
 
 namespace brim::io {
 
@@ -44,8 +45,9 @@ class Loop {
     std::size_t heap_index_ = 0;
     Time due_{};
   };
-  // Runs after all events of one epoll_wait were handled, once per Defer: sessions flush their
-  // output here, so that one write answers everything that one read brought. It may destroy itself.
+  // Runs after all events of one epoll_wait were handled, once per Defer or DeferWork: sessions
+  // flush their output here, so that one write answers everything that one read brought. It may
+  // destroy itself.
   class Deferred {
    public:
     virtual ~Deferred();  // Leaves the list.
@@ -54,6 +56,7 @@ class Loop {
    private:
     friend class Loop;
     Loop* loop_ = nullptr;
+    bool work_ = false;  // Deferred by DeferWork.
     Deferred* previous_ = nullptr;
     Deferred* next_ = nullptr;
   };
@@ -82,9 +85,14 @@ class Loop {
 
   void SetTimer(Timer* timer, Time due);  // Moves it if set.
   void CancelTimer(Timer* timer);
-  void Defer(Deferred* deferred);  // No-op if already deferred.
+  // No-op if already deferred. What is deferred while these run comes in the next round.
+  void Defer(Deferred* deferred);
+  // The same for work that makes answers: runs before all that Defer deferred, so that what it
+  // answers is written in the same round.
+  void DeferWork(Deferred* deferred);
 
   Time Now() const { return now_; }  // Read once per round.
+  BlockPool& pool() { return pool_; }
 
  private:
   struct Impl;
@@ -93,10 +101,12 @@ class Loop {
   void RunEvents(bool wait);
   void RunInbox();
   void RunTimers();
-  void RunDeferreds();
+  void RunDeferreds(bool work);
+  void Append(Deferred* deferred, bool work);
   int WaitMilliseconds() const;
   void Unlink(Deferred* deferred);
 
+  BlockPool pool_;
   std::unique_ptr<Impl> impl_;
   std::atomic<std::thread::id> thread_{};
   Time now_{};

@@ -185,6 +185,33 @@ TEST_F(LoopTest, ReadinessIsDeliveredUntilUnwatched) {
   EXPECT_EQ(ready, 2);
 }
 
+TEST_F(LoopTest, DeferredWorkRunsBeforeTheWritesThatItAsksFor) {
+  std::string order;
+  Later first_write([&] { order += "w"; });
+  Later second_write([&] { order += "x"; });
+  int again = 0;
+  Later work([&] {
+    order += "k";
+    loop.Defer(&second_write);
+    if (++again == 1) loop.DeferWork(&work);
+  });
+  loop.Defer(&first_write);
+  loop.DeferWork(&work);
+  loop.DeferWork(&work);
+  loop.RunReady();
+  EXPECT_EQ(order, "kwx");  // What work defers anew waits for the next round.
+  loop.RunReady();
+  EXPECT_EQ(order, "kwxkx");
+  loop.RunReady();
+  EXPECT_EQ(order, "kwxkx");
+  {
+    Later gone([&] { order += "!"; });
+    loop.DeferWork(&gone);
+  }
+  loop.RunReady();
+  EXPECT_EQ(order, "kwxkx");
+}
+
 TEST_F(LoopTest, UnwatchDropsEventsOfTheSameRound) {
   Pair a;
   Pair b;

@@ -112,7 +112,7 @@ Result<model::ModelInfo> ToInfo(const brim_model_info& from, std::string_view ru
 }
 
 // Space for a run's tensors: on the stack for the usual few.
-template <typename T>
+template <typename T, std::size_t kHere = 16>
 class Few {
  public:
   explicit Few(std::size_t count) : count_(count) {
@@ -121,7 +121,6 @@ class Few {
   T* data() { return count_ > kHere ? many_.data() : here_.data(); }
 
  private:
-  static constexpr std::size_t kHere = 16;
   const std::size_t count_;
   std::array<T, kHere> here_;
   std::vector<T> many_;
@@ -141,7 +140,7 @@ void Finish(void* context, brim_code code, const char* text, const brim_tensor* 
         Status(Code::kInternal, "run_failed", "the runtime answered with too many tensors"), {});
     return;
   }
-  Few<model::TensorView> views(count);
+  Few<model::TensorView, 4> views(count);  // A view is 170 bytes, and is cleared.
   for (std::uint32_t i = 0; i < count; ++i) {
     const brim_tensor& from = outputs[i];
     const auto dtype = ToDType(from.dtype);

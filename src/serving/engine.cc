@@ -9,6 +9,7 @@
 #include "serving/execution.h"
 #include "serving/gate.h"
 #include "serving/here_policy.h"
+#include "serving/here_runner.h"
 #include "serving/lane.h"
 #include "serving/schedule.h"
 #include "serving/validate.h"
@@ -19,13 +20,8 @@ namespace {
 // The longest silence that counts as an interval between arrivals, where no delay is configured.
 constexpr Duration kIntervalCap = std::chrono::milliseconds(100);
 
-// Each thread that may run requests in place keeps one Execution, busy while a run of it is on the
-// stack.
-struct HereSlot {
-  std::unique_ptr<Execution> execution;
-  bool busy = false;
-};
-thread_local HereSlot here_slot;
+// Of each thread that may run requests itself.
+thread_local HereRunner here_runner;
 
 bool IsCancelled(const InferRequest& request) {
   return request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed);
@@ -99,6 +95,23 @@ Status RefusalStatus(const AdmissionDecision& decision, const InferRequest& requ
 
 }  // namespace
 
+void InferRequest::Clear() {
+  version.reset();
+  signature = nullptr;
+  inputs.clear();
+  outputs.clear();
+  received = Time{};
+  deadline = Time::max();
+  priority = 0;
+  cancelled = nullptr;
+  may_run_here = false;
+  loop = nullptr;
+  queue_ns = 0;
+  infer_ns = 0;
+  batch_rows = 0;
+  retry_delay = Duration::zero();
+}
+
 struct Engine::Impl {
   Impl(const EngineOptions& engine_options, const Clock& engine_clock, const Logger& logger)
       : options(engine_options),
@@ -107,7 +120,7 @@ struct Engine::Impl {
         owner{engine_clock, logger, scheduler, gate} {}
 
   AdmissionDecision Admit(const InferRequest& request, std::uint32_t rows, Time now) const;
-  bool MayRunHere(const InferRequest& request, std::uint32_t rows, Time now) const;
+  Here DecideWhere(const InferRequest& request, std::uint32_t rows, Time now) const;
   bool TryRunHere(InferRequest* request, Time now);
 
   const EngineOptions options;
@@ -129,18 +142,7 @@ class WorkerRunner final : public Scheduler::Runner {
       static_cast<void>(execution_.release());  // It deletes itself.
   }
 
-  void Refuse(InferRequest* request) override {
-    const Time now = owner_.clock.Now();
-    if (IsCancelled(*request)) {
-      FailRequest(request, CancelledStatus(), FailureKind::kCancelled, true, now);
-    } else if (request->deadline <= now) {
-      FailRequest(request, DeadlineStatus(), FailureKind::kRejected, true, now);
-    } else {
-      const Status status(Code::kUnavailable, "queue_timeout", "Request timeout expired");
-      FailRequest(request, status, FailureKind::kRejected, true, now);
-    }
-    owner_.gate.Leave(1);
-  }
+  void Refuse(InferRequest* request) override { RefuseWaiting(owner_, request); }
 
  private:
   const Execution::Owner& owner_;
@@ -172,12 +174,13 @@ AdmissionDecision Engine::Impl::Admit(const InferRequest& request, std::uint32_t
   return DecideAdmission(state);
 }
 
-bool Engine::Impl::MayRunHere(const InferRequest& request, std::uint32_t rows, Time now) const {
-  if (!request.may_run_here) return false;
+Here Engine::Impl::DecideWhere(const InferRequest& request, std::uint32_t rows, Time now) const {
+  if (!request.may_run_here) return Here::kHandOver;
   const Version& version = *request.version;
   const Lane& lane = version.lane();
   HereState state;
   state.caller_allows = true;
+  state.has_round = request.loop != nullptr;
   state.preserve_order = version.config().batch.preserve_order;
   state.waiting = lane.waiting.load(std::memory_order_acquire);
   state.runs = lane.learnt.runs();
@@ -191,21 +194,19 @@ bool Engine::Impl::MayRunHere(const InferRequest& request, std::uint32_t rows, T
   state.delay_max = version.config().batch.delay_max;
   state.arrival_interval = lane.learnt.arrival_interval();
   state.burst = lane.learnt.burst();
-  return serving::MayRunHere(state);
+  return DecideHere(state);
 }
 
 bool Engine::Impl::TryRunHere(InferRequest* request, Time now) {
   // A request that comes while another one's answer is written on this thread would nest without
   // bound.
-  if (here_slot.busy) return false;
+  if (here_runner.busy()) return false;
   runtimes::Instance* const instance = request->version->Take();
-  if (instance == nullptr) return false;
-  if (here_slot.execution == nullptr) here_slot.execution = std::make_unique<Execution>();
-  here_slot.busy = true;
-  if (!here_slot.execution->RunHere(owner, request, instance, now)) {
-    static_cast<void>(here_slot.execution.release());  // It deletes itself.
+  if (instance == nullptr) {
+    request->version->stats().copy_misses.Add(1);
+    return false;
   }
-  here_slot.busy = false;
+  here_runner.Run(owner, request, instance, now);
   return true;
 }
 
@@ -229,12 +230,11 @@ void Engine::Start() {
 }
 
 void Engine::Infer(InferRequest* request) {
+  request->queue_ns = 0;
+  const Status status = CheckRequest(request);
   const Time now = impl_->clock.Now();
   if (request->received == Time{}) request->received = now;
-  request->queue_ns = 0;
-  if (Status status = CheckRequest(request); !status.ok()) {
-    return FailRequest(request, status, FailureKind::kOther, false, now);
-  }
+  if (!status.ok()) return FailRequest(request, status, FailureKind::kOther, false, now);
   if (IsCancelled(*request)) {
     return FailRequest(request, CancelledStatus(), FailureKind::kCancelled, false, now);
   }
@@ -255,7 +255,12 @@ void Engine::Infer(InferRequest* request) {
     return impl_->gate.Leave(1);
   }
   version.stats().pending.fetch_add(1, std::memory_order_relaxed);
-  if (impl_->MayRunHere(*request, rows, now) && impl_->TryRunHere(request, now)) return;
+  const Here where = impl_->DecideWhere(*request, rows, now);
+  if (where == Here::kNow && impl_->TryRunHere(request, now)) return;
+  if (where != Here::kHandOver && request->loop != nullptr &&
+      here_runner.Collect(impl_->owner, impl_->options.run_here_max, request, rows, now)) {
+    return;
+  }
   if (impl_->scheduler.Enqueue(request, rows, now)) return;
   const Status stopping(Code::kUnavailable, "server_stopping", "the server is stopping");
   FailRequest(request, stopping, FailureKind::kRejected, true, now);

@@ -6,9 +6,9 @@
 // Per version a bounded queue; the pure admission policy refuses early, the pure batch policy joins
 // requests, the pure schedule policy says which version a free worker runs next. When nothing waits
 // and the model is known to be quick, Infer may run it on the calling thread (a loop) and call
-// OnDone before it returns.
+// OnDone before it returns, or at the end of the loop's round.
 // Threads: Infer from any; OnDone on a worker, on Infer's caller, or on the own thread of a runtime
-// that answers later; never under a lock of the engine.
+// that answers later; never under a lock of the engine. Loops end before the engine does.
 #pragma once
 
 #include <atomic>
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "io/loop.h"
 #include "model/tensor.h"
 #include "serving/version.h"
 
@@ -44,6 +45,9 @@ class InferRequest {
   std::uint32_t priority = 0;  // 0: default; 1 highest, larger is lower (as Triton).
   const std::atomic<bool>* cancelled = nullptr;  // May be null.
   bool may_run_here = false;                     // The caller's thread may run it.
+  // Where may_run_here: the caller's loop. What one round of it brings for a model that joins is
+  // run, joined, at the end of the round. Null: none is at hand.
+  io::Loop* loop = nullptr;
 
   // Written by the engine before OnDone, for access logs: nanoseconds.
   std::uint64_t queue_ns = 0;
@@ -51,6 +55,10 @@ class InferRequest {
   std::uint32_t batch_rows = 0;
   // kResourceExhausted/kUnavailable refusals: when to try again; zero otherwise.
   Duration retry_delay{0};
+
+ protected:
+  // As new, but for the memory of `inputs` and `outputs`, for a request that is used again.
+  void Clear();
 };
 
 struct EngineOptions {

@@ -14,6 +14,9 @@ namespace {
 
 // Joined inputs larger than this are not kept between runs.
 constexpr std::size_t kScratchKeptMax = 4u << 20;
+// How long the distance between the two clocks is believed: each read costs a hundredth of a quick
+// request.
+constexpr Duration kWallEvery = std::chrono::seconds(1);
 
 std::uint64_t Nanoseconds(Duration duration) {
   return duration.count() > 0 ? static_cast<std::uint64_t>(duration.count()) : 0;
@@ -87,7 +90,7 @@ bool Execution::Run(Time taken) {
   const auto signature =
       static_cast<std::uint32_t>(first.signature - version_->info().signatures.data());
   const bool alone = requests_.size() == 1;
-  started_ = owner_->clock.Now();
+  started_ = from_worker_ ? owner_->clock.Now() : taken_;  // Nothing was done in between.
   instance_->Run(signature, alone ? std::span<const model::TensorView>(first.inputs) : joined_,
                  first.outputs, this);
   // From here on a runtime that answers later may be done with this object.
@@ -149,10 +152,7 @@ void Execution::AnswerAll(const Status& status, std::span<const model::TensorVie
   VersionStats& stats = version_->stats();
   stats.executions.Add(1);
   stats.inferences.Add(total_rows_);
-  stats.last_inference_ms.store(std::chrono::duration_cast<std::chrono::milliseconds>(
-                                    owner_->clock.WallNow().time_since_epoch())
-                                    .count(),
-                                std::memory_order_relaxed);
+  stats.last_inference_ms.store(WallMs(), std::memory_order_relaxed);
   if (rerun_ && owner_->scheduler.RerunAnswered(*version_, true) &&
       version_->lane().learnt.ForbidJoining()) {
     owner_->logger.Warn("batching_off", {{"model", version_->model()},
@@ -173,7 +173,17 @@ void Execution::AnswerAll(const Status& status, std::span<const model::TensorVie
   batch.executions.Add(1);
   batch.input_ns.Add(Nanoseconds(started_ - taken_));
   batch.infer_ns.Add(Nanoseconds(done_ - started_));
-  batch.output_ns.Add(Nanoseconds(owner_->clock.Now() - done_));
+  batch.output_ns.Add(Nanoseconds(answered_at_ - done_));
+}
+
+std::int64_t Execution::WallMs() {
+  if (done_ - wall_read_ > kWallEvery || wall_read_ == Time{}) {
+    wall_offset_ = owner_->clock.WallNow().time_since_epoch() - done_.time_since_epoch();
+    wall_read_ = done_;
+  }
+  return std::chrono::duration_cast<std::chrono::milliseconds>(done_.time_since_epoch() +
+                                                               wall_offset_)
+      .count();
 }
 
 void Execution::AnswerOne(std::size_t index, std::span<const model::TensorView> outputs) {
@@ -191,7 +201,7 @@ void Execution::AnswerOne(std::size_t index, std::span<const model::TensorView> 
   stats.pending.fetch_sub(1, std::memory_order_relaxed);
   ++answered_;
   request->OnDone(OkStatus(), outputs);
-  const Time now = owner_->clock.Now();
+  const Time now = answered_at_ = owner_->clock.Now();
   stats.output_ns.Add(Nanoseconds(now - done_));
   stats.request_ns.Add(Nanoseconds(now - received));
   stats.latency.Observe(now - received);

@@ -60,6 +60,7 @@ class Execution final : public runtimes::RunDone {
   void PrepareInputs();
   void Learn(bool ok);
   void AnswerAll(const Status& status, std::span<const model::TensorView> outputs);
+  std::int64_t WallMs();  // Unix milliseconds of done_.
   void AnswerOne(std::size_t index, std::span<const model::TensorView> outputs);
   void FailAll(const Status& status);
   Status Split(const Status& run, std::span<const model::TensorView> outputs);
@@ -78,6 +79,9 @@ class Execution final : public runtimes::RunDone {
   Time taken_;
   Time started_;
   Time done_;
+  Time answered_at_;  // The last answer was encoded.
+  Time wall_read_{};  // When wall_offset_ was measured.
+  Duration wall_offset_{0};
   Duration cpu_started_{0};
   Duration cost_{0};  // CPU, or wall time where the runtime answered from another thread.
   bool measures_cpu_ = false;

@@ -24,6 +24,12 @@ std::uint64_t BusyNanoseconds(const VersionStats& stats) {
   return sum;
 }
 
+// Of a counter that was *before a window of so many nanoseconds ago; moves *before.
+double PerSecond(std::uint64_t count, std::uint64_t* before, double window_ns) {
+  const std::uint64_t more = count - std::min(count, std::exchange(*before, count));
+  return static_cast<double>(more) * 1e9 / window_ns;
+}
+
 }  // namespace
 
 Status Keeper::Start() {
@@ -178,7 +184,10 @@ void Keeper::PlanCopies() {
       const std::uint64_t busy_ns = BusyNanoseconds(version.handle->stats());
       const std::uint64_t in_window = busy_ns - std::min(busy_ns, version.busy_ns_before);
       version.busy_ns_before = busy_ns;
+      const VersionStats& stats = version.handle->stats();
       CopyLoad load;
+      load.misses = PerSecond(stats.copy_misses.Get(), &version.misses_before, window);
+      load.runs = PerSecond(stats.executions.Get(), &version.runs_before, window);
       load.copies = static_cast<std::uint32_t>(version.handle->copies());
       load.copies_max = options_.workers;
       if (entry.config.copies_max > 0) {

@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t kQuickNs = 50'000;  // Below, the CPU of single runs is sampled.
 constexpr std::uint32_t kSettlingRuns =
     8;  // So many first measurements count by their least: caches are cold.
-constexpr std::uint64_t kSampleEvery = 8;
+constexpr std::uint64_t kSampleEvery = 32;
 constexpr int kArrivalWeight = 8;
 constexpr double kCostWeight = 8;
 constexpr std::int64_t kMedianStep = 16;  // The estimate moves by a sixteenth towards each sample.
@@ -97,7 +97,19 @@ void Learnt::ObserveCost(std::uint32_t rows, Duration cost) {
   }
   row_ns_[bucket].store(mean, std::memory_order_relaxed);
   if (seen < kSettlingRuns) seen_[bucket].store(seen + 1, std::memory_order_relaxed);
-  gain_.store(JudgeBatchGain(costs()), std::memory_order_relaxed);
+  gain_.store(Judge(), std::memory_order_relaxed);
+}
+
+BatchGain Learnt::Judge() const {
+  RowCosts settled = costs();
+  const BatchGain first = JudgeBatchGain(settled);
+  if (first != BatchGain::kDoesNotPay || settled.ns[0] >= kQuickNs) return first;
+  // The first runs of a size may compile for it or fault pages in, for many times what a quick
+  // model's run takes: they are no ground to stop joining.
+  for (std::size_t i = 1; i < RowCosts::kBuckets; ++i) {
+    if (seen_[i].load(std::memory_order_relaxed) < kSettlingRuns) settled.ns[i] = 0;
+  }
+  return JudgeBatchGain(settled);
 }
 
 RowCosts Learnt::costs() const {

@@ -33,7 +33,7 @@ class Learnt {
   double burst() const { return burst_.load(std::memory_order_relaxed); }
 
   // Whether to measure the CPU of the next single run: reading a thread's CPU clock twice costs
-  // half a microsecond, so of quick models only one single run in eight is measured.
+  // half a microsecond, so of quick models only one single run in 32 is measured.
   bool WantsCpu() const;
   void CountRun(std::uint64_t bytes, Duration wall);
   void ObserveCost(std::uint32_t rows, Duration cost);
@@ -58,6 +58,7 @@ class Learnt {
     std::atomic<std::int64_t> received_ns{0};
     std::atomic<std::uint32_t> requests{0};
   };
+  BatchGain Judge() const;
   void CountBurst(std::int64_t received_ns);
 
   std::atomic<std::int64_t> last_arrival_ns_{0};
@@ -92,8 +93,9 @@ class Lane {
   Time ask_at = Time::max();
   std::size_t active_at = kNotActive;  // Index among the scheduler's active lanes.
   std::int64_t virtual_ns = 0;
-  std::uint32_t running = 0;  // Runs that were launched and have not finished.
-  std::uint32_t choices = 0;  // Launches that could have joined.
+  std::uint32_t running = 0;   // Runs that were launched and have not finished.
+  std::uint32_t choices = 0;   // Launches that could have joined.
+  std::uint32_t promised = 0;  // Loops that will take from it at the end of their round.
   std::uint32_t reruns_left = 0;
   bool rerun_failed = false;
 

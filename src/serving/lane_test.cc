@@ -60,5 +60,27 @@ TEST(LearntBurst, FollowsAChange) {
   EXPECT_LT(learnt.burst(), 1.1);
 }
 
+TEST(Learnt, FirstJoinedRunsDoNotEndJoining) {
+  Learnt learnt;
+  for (int i = 0; i < 8; ++i) learnt.ObserveCost(1, std::chrono::microseconds(10));
+  learnt.ObserveCost(4, std::chrono::milliseconds(5));  // It compiles for a new shape.
+  EXPECT_EQ(learnt.gain(), BatchGain::kUnknown);
+  learnt.ObserveCost(4, std::chrono::microseconds(8));
+  EXPECT_EQ(learnt.gain(), BatchGain::kPays);
+
+  Learnt dear;
+  for (int i = 0; i < 8; ++i) dear.ObserveCost(1, std::chrono::microseconds(10));
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(dear.gain(), BatchGain::kUnknown);
+    dear.ObserveCost(4, std::chrono::microseconds(41));
+  }
+  EXPECT_EQ(dear.gain(), BatchGain::kDoesNotPay);
+
+  Learnt slow;
+  for (int i = 0; i < 8; ++i) slow.ObserveCost(1, std::chrono::milliseconds(8));
+  slow.ObserveCost(4, std::chrono::milliseconds(32));
+  EXPECT_EQ(slow.gain(), BatchGain::kDoesNotPay);  // One run is enough to know.
+}
+
 }  // namespace
 }  // namespace brim::serving

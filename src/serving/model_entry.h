@@ -40,6 +40,8 @@ struct VersionEntry {
 
   // For the residency policy: of the window before.
   std::uint64_t busy_ns_before = 0;
+  std::uint64_t misses_before = 0;
+  std::uint64_t runs_before = 0;
   std::uint32_t quiet_windows = 0;
 };
 

@@ -31,6 +31,21 @@ TEST(ResidencyPolicy, GrowsOnlyWhenCallersWaitForACopy) {
   EXPECT_EQ(DecideCopies(Load(4, 4.0, 9)).step, CopyStep::kKeep);  // One per worker.
 }
 
+TEST(ResidencyPolicy, GrowsWhereLoopsMeetAtACopy) {
+  CopyLoad load = Load(1, 0.2, 1);
+  load.runs = 200'000;
+  load.misses = kMissesMax;
+  EXPECT_EQ(DecideCopies(load).step, CopyStep::kKeep);
+  load.misses = kMissesMax + 1;
+  EXPECT_EQ(DecideCopies(load).step, CopyStep::kAdd);
+  // The second copy ends the meetings, and stays while there would be some without it.
+  load.copies = 2;
+  load.misses = 0;
+  EXPECT_EQ(DecideCopies(load).quiet_windows, 0u);
+  load.runs = 400;
+  EXPECT_EQ(DecideCopies(load).quiet_windows, 1u);
+}
+
 TEST(ResidencyPolicy, StaysWithinMemory) {
   CopyLoad load = Load(1, 1, 9);
   load.copy_bytes = 100;

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "serving/engine.h"
+#include "serving/here_policy.h"
 
 namespace brim::serving {
 namespace {
@@ -72,6 +73,42 @@ std::vector<InferRequest*> Scheduler::Stop() {
   return left;
 }
 
+void Scheduler::Promise(const Version& version) {
+  MutexLock lock(mutex_);
+  ++version.lane().promised;
+}
+
+bool Scheduler::TakeHere(const VersionHandle& version, Duration run_max, Time round, Job* job) {
+  Lane& lane = version->lane();
+  MutexLock lock(mutex_);
+  if (lane.active_at == Lane::kNotActive) return false;
+  const Time now = clock_.Now();
+  if (lane.state == LaneState::kStale || now >= lane.ask_at) Refresh(*version, now);
+  if (lane.state == LaneState::kReady) {
+    RoundState state;
+    state.expected_run = ExpectedNext(*version, now);
+    state.run_max = run_max;
+    state.late = now - round;
+    if (!MayRunAtRoundEnd(state)) return false;
+  } else if (lane.state != LaneState::kExpired) {
+    return false;
+  }
+  return TakeFrom(version, now, job);
+}
+
+void Scheduler::EndPromise(const Version& version) {
+  Lane& lane = version.lane();
+  Worker* wake = nullptr;
+  {
+    MutexLock lock(mutex_);
+    --lane.promised;
+    if (lane.active_at == Lane::kNotActive) return;
+    if (lane.state == LaneState::kStale) Refresh(version, clock_.Now());
+    wake = WakeFor(lane);
+  }
+  Notify(wake);
+}
+
 bool Scheduler::Enqueue(InferRequest* request, std::uint32_t rows, Time now) {
   const Version& version = *request->version;
   Lane& lane = version.lane();
@@ -92,8 +129,11 @@ bool Scheduler::Enqueue(InferRequest* request, std::uint32_t rows, Time now) {
     if (joinable) waiting.group = lane.GroupOf(*request);
     Add(request, waiting, false);
     if (lane.state == LaneState::kWaiting || now >= lane.ask_at) lane.state = LaneState::kStale;
-    if (lane.state == LaneState::kStale) Refresh(version, now);
-    wake = WakeFor(lane);
+    // Who promised to take it asks the policy once for all.
+    if (lane.promised == 0) {
+      if (lane.state == LaneState::kStale) Refresh(version, now);
+      wake = WakeFor(lane);
+    }
   }
   Notify(wake);
   return true;
@@ -296,6 +336,17 @@ BatchDecision Scheduler::Decide(const Version& version, Time now) {
   return DecideBatch(lane.queue.Front(std::size_t{limits.rows_max} + 1), limits, now);
 }
 
+Duration Scheduler::ExpectedNext(const Version& version, Time now) {
+  const Lane& lane = version.lane();
+  const BatchDecision decision = Decide(version, now);
+  const Launch* const launch = std::get_if<Launch>(&decision);
+  std::uint32_t rows = 0;
+  for (const Waiting& waiting : lane.queue.Front(launch == nullptr ? 0 : launch->count)) {
+    rows += waiting.rows;
+  }
+  return lane.learnt.ExpectedRun(rows);
+}
+
 void Scheduler::Refresh(const Version& version, Time now) {
   Lane& lane = version.lane();
   lane.ask_at = Time::max();
@@ -344,6 +395,7 @@ void Scheduler::Deactivate(Lane* lane) {
 }
 
 Scheduler::Worker* Scheduler::WakeFor(const Lane& lane) {
+  if (lane.promised > 0) return nullptr;
   switch (lane.state) {
     case LaneState::kStale:
     case LaneState::kReady:

@@ -59,6 +59,17 @@ class Scheduler {
   // Ends the workers after what they run. Returns the requests that still wait.
   std::vector<InferRequest*> Stop() BRIM_EXCLUDES(mutex_);
 
+  // A loop will call TakeHere and EndPromise at the end of its round: until then no worker is woken
+  // for the version.
+  void Promise(const Version& version) BRIM_EXCLUDES(mutex_);
+  // Fills *job with the version's next batch, or what is to be refused, for the calling thread to
+  // deal with as a worker would. False when there is none that may run now and that the here policy
+  // lets run on a loop, whose round began at `round`.
+  bool TakeHere(const VersionHandle& version, Duration run_max, Time round, Job* job)
+      BRIM_EXCLUDES(mutex_);
+  // Wakes a worker for what the loop leaves.
+  void EndPromise(const Version& version) BRIM_EXCLUDES(mutex_);
+
   // False when stopped: the request is not taken.
   bool Enqueue(InferRequest* request, std::uint32_t rows, Time now) BRIM_EXCLUDES(mutex_);
   // After a run of a Job, when its copy has been given back. `rerun` requests wait again, each to
@@ -90,6 +101,7 @@ class Scheduler {
   Queued Pop(Lane* lane) BRIM_REQUIRES(mutex_);
   void Refuse(const Queued& queued, Lane* lane, Job* job) BRIM_REQUIRES(mutex_);
   BatchDecision Decide(const Version& version, Time now) BRIM_REQUIRES(mutex_);
+  Duration ExpectedNext(const Version& version, Time now) BRIM_REQUIRES(mutex_);
   void Refresh(const Version& version, Time now) BRIM_REQUIRES(mutex_);
   void Activate(const InferRequest& request, Lane* lane) BRIM_REQUIRES(mutex_);
   void Deactivate(Lane* lane) BRIM_REQUIRES(mutex_);

@@ -16,7 +16,9 @@ namespace brim::serving {
 
 struct Counter {
   std::atomic<std::uint64_t> value{0};
-  void Add(std::uint64_t n) { value.fetch_add(n, std::memory_order_relaxed); }
+  void Add(std::uint64_t n) {
+    if (n != 0) value.fetch_add(n, std::memory_order_relaxed);
+  }
   std::uint64_t Get() const { return value.load(std::memory_order_relaxed); }
 };
 
@@ -47,6 +49,7 @@ struct VersionStats {
   Counter executions;                                           // Runs of the runtime.
   Counter request_ns, queue_ns, input_ns, infer_ns, output_ns;  // Of successful requests.
   Counter cpu_ns;                                               // CPU time of the runs, attributed.
+  Counter copy_misses;                                          // Quick runs that found no copy.
   std::atomic<std::int64_t> pending{0};                  // Requests accepted and not yet answered.
   std::atomic<std::int64_t> last_inference_ms{0};        // Unix milliseconds.
   std::array<BatchSizeStats, kBatchSizesMax + 1> batch;  // Index: rows (0 unused).
