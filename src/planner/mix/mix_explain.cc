@@ -18,6 +18,7 @@ class Explainer {
   Explainer(std::span<const MixModel> models, const MixOptions& options, const MixPlan& plan)
       : context_(models, options), options_(options), plan_(plan) {
     rule_.headroom.assign(models.size(), 1);
+    for (const MixModel& model : models) slowed_ = slowed_ || model.interference > 0;
     share_free_.assign(static_cast<std::size_t>(plan.cards), options.card_share());
     memory_free_.assign(static_cast<std::size_t>(plan.cards), options.card_memory_mib);
     for (const Segment& segment : plan.segments) {
@@ -208,7 +209,8 @@ class Explainer {
             ? fmt::format(", so {} {} must go, by less traffic, a looser objective or CPU",
                           wanted - free, unit())
         : memory > memory_free ? std::string(", so memory must go, by swapping or smaller weights")
-                               : std::string(", but not where and how these segments fit")));
+        : slowed_ ? std::string(", but there neighbours would slow each other more than that")
+                  : std::string(", but not where and how these segments fit")));
   }
 
   const MixContext context_;
@@ -217,6 +219,7 @@ class Explainer {
   FitRule rule_;
   std::vector<int> share_free_;
   std::vector<double> memory_free_;
+  bool slowed_ = false;  // Some model slows its neighbours.
   std::vector<std::string> lines_;
 };
 

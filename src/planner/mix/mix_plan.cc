@@ -156,7 +156,7 @@ class Planner {
     for (const bool tight : {false, true}) {
       if (tight && (!swaps || context_.options().slices == Slices::kMig)) continue;
       // Packing afresh with more room often beats relieving what was packed too tightly.
-      for (const double headroom : {1.0, 1.15, 1.35}) {
+      for (const double headroom : {1.0, 1.1, 1.2, 1.35, 1.6}) {
         Candidate candidate;
         candidate.rule.headroom = Even(headroom);
         candidate.rule.tight_memory = tight;

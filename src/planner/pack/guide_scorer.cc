@@ -27,9 +27,10 @@
 //   C_t), which settles what is equal otherwise.
 //
 // The constants were chosen on the open traces, with some of the seeds that the benches use: fresh
-// seeds are the fairer test. Weights are learnt anew as the cluster fills, each time an eighth of what is left has gone and at least each half percent: about
-// 40 times. Only + - * / and square roots, so the same on every platform; scores are rounded to
-// 1/65536 of a card. Cost of a score: O(kinds) for each distinct card of the node.
+// seeds are the fairer test. Weights are learnt anew as the cluster fills, each time an eighth of
+// what is left has gone and at least each half percent: about 40 times. Only + - * / and square
+// roots, so the same on every platform; scores are rounded to 1/65536 of a card. Cost of a score:
+// O(kinds) for each distinct card of the node.
 #include "planner/pack/guide_scorer.h"
 
 #include <algorithm>

@@ -162,8 +162,8 @@ Status Node::MapSlice(const SliceSpec& spec) {
     if (!files.ok()) return files.status();
     cards_.emplace(spec.card, std::move(*files));
   }
-  Result<SliceFiles> files = OpenSlice(SliceFolder(spec.name), card_folder, spec,
-                                       card == nullptr ? CardInfo() : *card);
+  Result<SliceFiles> files =
+      OpenSlice(SliceFolder(spec.name), card_folder, spec, card == nullptr ? CardInfo() : *card);
   if (!files.ok()) return files.status();
   slices_.emplace(spec.name, std::move(*files));
   CardFiles& of_card = cards_.at(spec.card);
@@ -311,7 +311,8 @@ Status Node::Remove(const std::string& name) {
       const Cell& cell = files->segment->cell[i];
       const std::uint64_t owner = cell.owner;
       if (static_cast<CellPhase>(owner & 0xff) != CellPhase::kLive) continue;
-      if (living.Alive(static_cast<std::int32_t>(owner >> 32), cell.start_ticks, cell.pid_namespace)) {
+      if (living.Alive(static_cast<std::int32_t>(owner >> 32), cell.start_ticks,
+                       cell.pid_namespace)) {
         ++live;
       }
     }

@@ -63,6 +63,26 @@ TEST(CostModel, IsBoundedAndSurvivesMoreKeysThanItHolds) {
   EXPECT_EQ(model->Predict(key, 0).cost, 5 * kUs);
 }
 
+TEST(CostModel, WhatIsNotKnownCostsMoreEachTimeAndIsOwedAtTheFirstSample) {
+  const auto model = std::make_unique<CostModel>();
+  const std::uint64_t key = LaunchKey(7, 1, 1, 0);
+  Ns charged = 0;
+  Ns before = 0;
+  int launches = 0;
+  for (; charged < kHorizonAlone; ++launches) {
+    const Ns cost = model->Predict(key, 0).cost;
+    EXPECT_GE(cost, before);
+    before = cost;
+    charged += cost;
+  }
+  EXPECT_LE(launches, 16);  // So few may be under way before the limiter holds the program back.
+  EXPECT_EQ(model->Sample(key, 100 * kMs, true), launches * 100 * kMs - charged);
+  EXPECT_EQ(model->Sample(key, 100 * kMs, true), 0);
+  for (int i = 0; i < 200; ++i) model->Predict(LaunchKey(8, 1, 1, 0), 0);
+  EXPECT_EQ(model->Predict(LaunchKey(8, 1, 1, 0), 0).cost,
+            CostModel::kUnknown << CostModel::kDoublings);
+}
+
 TEST(CostModel, KeysTellLaunchesApart) {
   const std::uint64_t key = LaunchKey(1, 2, 3, 4);
   EXPECT_EQ(key, LaunchKey(1, 2, 3, 4));
