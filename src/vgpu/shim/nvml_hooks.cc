@@ -1,0 +1,236 @@
+// What a tenant sees through NVML: one card, the slice's memory, its own processes, and its use of
+// its own share. It can change nothing of the card.
+#include <string.h>
+#include <time.h>
+
+#include <atomic>
+
+#include "vgpu/abi/card_segment.h"
+#include "vgpu/ledger/ledger.h"
+#include "vgpu/shim/map_file.h"
+#include "vgpu/shim/nvml_table.h"
+
+namespace brim::vgpu {
+namespace {
+
+// The slice of this process; null in none, or in one that cannot be used (libcuda refuses to start
+// in it, so nothing is hidden).
+struct View {
+  const SliceLimits* limits;
+  const SliceSegment* segment;
+  const CardSegment* card;
+};
+
+const View* Slice() {
+  static View view;
+  static std::atomic<int> state{0};  // 0 not looked, 1 somebody looks, 2 none, 3 there.
+  int known = state.load(std::memory_order_acquire);
+  if (known >= 2) return known == 3 ? &view : nullptr;
+  int none = 0;
+  if (!state.compare_exchange_strong(none, 1)) {
+    while ((known = state.load(std::memory_order_acquire)) == 1) usleep(50);
+    return known == 3 ? &view : nullptr;
+  }
+  bool told = false;
+  const char* const folder = SliceFolder(&told);
+  if (told || access(folder, F_OK) == 0) {
+    view.limits = MapFile<const SliceLimits>(folder, "limits", false, CheckLimits);
+    view.segment = MapFile<const SliceSegment>(folder, "segment", false, CheckSegment);
+    view.card = MapFile<const CardSegment>(folder, "card", false, CheckCard);
+  }
+  const bool all = view.limits != nullptr && view.segment != nullptr && view.card != nullptr;
+  state.store(all ? 3 : 2, std::memory_order_release);
+  return all ? &view : nullptr;
+}
+
+}  // namespace
+
+bool InSlice() { return Slice() != nullptr; }
+
+namespace {
+
+nvmlReturn_t OwnCard(const View& slice, nvmlDevice_t* device) {
+  return BRIM_REAL_NVML(nvmlDeviceGetHandleByUUID)(slice.limits->card_uuid, device);
+}
+
+// After the vendor found a device: whether it is the slice's.
+nvmlReturn_t OnlyOwn(const View& slice, nvmlReturn_t found, nvmlDevice_t* device) {
+  nvmlDevice_t own = nullptr;
+  if (found != NVML_SUCCESS) return found;
+  if (OwnCard(slice, &own) != NVML_SUCCESS || own != *device) return NVML_ERROR_NOT_FOUND;
+  return NVML_SUCCESS;
+}
+
+nvmlReturn_t ByIndex(unsigned int index, nvmlDevice_t* device, const View& slice) {
+  if (index != 0 || device == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
+  return OwnCard(slice, device);
+}
+
+bool IsOwnProcess(const View& slice, unsigned int pid) {
+  for (const Cell& cell : slice.segment->cell) {
+    const std::uint64_t owner = cell.owner.load(std::memory_order_relaxed);
+    if ((owner & 0xff) == static_cast<std::uint64_t>(CellPhase::kLive) && owner >> 32 == pid)
+      return true;
+  }
+  return false;
+}
+
+// Asks for all processes and keeps the slice's own. As NVML does: too little room is an error that
+// tells how much is needed.
+template <typename Row, typename Call>
+nvmlReturn_t OwnProcesses(nvmlDevice_t device, unsigned int* count, Row* rows, Call call) {
+  const View* const slice = Slice();
+  if (slice == nullptr) return call(device, count, rows);
+  if (count == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
+  constexpr unsigned kMost = 1024;
+  Row all[kMost];
+  unsigned found = kMost;
+  const nvmlReturn_t result = call(device, &found, all);
+  if (result != NVML_SUCCESS) return result;
+  unsigned own = 0;
+  for (unsigned i = 0; i < found && i < kMost; ++i) {
+    if (!IsOwnProcess(*slice, all[i].pid)) continue;
+    if (rows != nullptr && own < *count) rows[own] = all[i];
+    ++own;
+  }
+  const bool fits = own == 0 || (rows != nullptr && own <= *count);
+  *count = own;
+  return fits ? NVML_SUCCESS : NVML_ERROR_INSUFFICIENT_SIZE;
+}
+
+// Time used since the last question over the slice's share of it.
+unsigned int OwnUtilization(const View& slice) {
+  static std::atomic<std::int64_t> asked_at{0};
+  static std::atomic<std::int64_t> used_then{0};
+  static std::atomic<unsigned int> last{0};
+  timespec clock;
+  clock_gettime(CLOCK_MONOTONIC, &clock);
+  const std::int64_t now = std::int64_t{clock.tv_sec} * 1'000'000'000 + clock.tv_nsec;
+  const std::int64_t used = slice.card->row[slice.limits->row].gpu.load(std::memory_order_relaxed);
+  const std::int64_t before = asked_at.load();
+  // NVML's own period is between 1/6 s and 1 s.
+  if (before != 0 && now - before < 166'000'000) return last.load();
+  asked_at.store(now);
+  const std::int64_t spent = used - used_then.exchange(used);
+  if (before == 0 || spent <= 0) return last.exchange(0), 0;
+  const double share = slice.limits->cores.load(std::memory_order_relaxed) / 100.0;
+  const double use = static_cast<double>(spent) / static_cast<double>(now - before) / share * 100;
+  const unsigned int percent = use > 100 ? 100 : static_cast<unsigned int>(use);
+  last.store(percent);
+  return percent;
+}
+
+}  // namespace
+
+nvmlReturn_t Hook_nvmlDeviceGetCount(unsigned int* count) {
+  if (Slice() == nullptr) return BRIM_REAL_NVML(nvmlDeviceGetCount)(count);
+  return *count = 1, NVML_SUCCESS;
+}
+nvmlReturn_t Hook_nvmlDeviceGetCount_v2(unsigned int* count) {
+  if (Slice() == nullptr) return BRIM_REAL_NVML(nvmlDeviceGetCount_v2)(count);
+  return *count = 1, NVML_SUCCESS;
+}
+nvmlReturn_t Hook_nvmlDeviceGetHandleByIndex(unsigned int index, nvmlDevice_t* device) {
+  const View* const slice = Slice();
+  return slice == nullptr ? BRIM_REAL_NVML(nvmlDeviceGetHandleByIndex)(index, device)
+                          : ByIndex(index, device, *slice);
+}
+nvmlReturn_t Hook_nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t* device) {
+  const View* const slice = Slice();
+  return slice == nullptr ? BRIM_REAL_NVML(nvmlDeviceGetHandleByIndex_v2)(index, device)
+                          : ByIndex(index, device, *slice);
+}
+nvmlReturn_t Hook_nvmlDeviceGetHandleByUUID(const char* uuid, nvmlDevice_t* device) {
+  const View* const slice = Slice();
+  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleByUUID)(uuid, device);
+  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+}
+nvmlReturn_t Hook_nvmlDeviceGetHandleByPciBusId(const char* bus, nvmlDevice_t* device) {
+  const View* const slice = Slice();
+  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleByPciBusId)(bus, device);
+  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+}
+nvmlReturn_t Hook_nvmlDeviceGetHandleByPciBusId_v2(const char* bus, nvmlDevice_t* device) {
+  const View* const slice = Slice();
+  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleByPciBusId_v2)(bus, device);
+  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+}
+nvmlReturn_t Hook_nvmlDeviceGetHandleBySerial(const char* serial, nvmlDevice_t* device) {
+  const View* const slice = Slice();
+  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleBySerial)(serial, device);
+  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+}
+nvmlReturn_t Hook_nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int* index) {
+  if (Slice() == nullptr) return BRIM_REAL_NVML(nvmlDeviceGetIndex)(device, index);
+  return *index = 0, NVML_SUCCESS;
+}
+
+nvmlReturn_t Hook_nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t* memory) {
+  const View* const slice = Slice();
+  const nvmlReturn_t result = BRIM_REAL_NVML(nvmlDeviceGetMemoryInfo)(device, memory);
+  if (slice == nullptr || result != NVML_SUCCESS) return result;
+  const std::uint64_t held = HeldBytes(*slice->segment);
+  const std::uint64_t limit = slice->limits->memory_now.load(std::memory_order_relaxed);
+  memory->total = limit;
+  memory->used = held;
+  const std::uint64_t left = limit > held ? limit - held : 0;
+  if (left < memory->free) memory->free = left;
+  return result;
+}
+nvmlReturn_t Hook_nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t* memory) {
+  const View* const slice = Slice();
+  const nvmlReturn_t result = BRIM_REAL_NVML(nvmlDeviceGetMemoryInfo_v2)(device, memory);
+  if (slice == nullptr || result != NVML_SUCCESS) return result;
+  const std::uint64_t held = HeldBytes(*slice->segment);
+  const std::uint64_t limit = slice->limits->memory_now.load(std::memory_order_relaxed);
+  memory->total = limit;
+  memory->reserved = 0;
+  memory->used = held;
+  const std::uint64_t left = limit > held ? limit - held : 0;
+  if (left < memory->free) memory->free = left;
+  return result;
+}
+nvmlReturn_t Hook_nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_t* use) {
+  const View* const slice = Slice();
+  const nvmlReturn_t result = BRIM_REAL_NVML(nvmlDeviceGetUtilizationRates)(device, use);
+  if (slice == nullptr || result != NVML_SUCCESS) return result;
+  use->gpu = OwnUtilization(*slice);
+  if (use->gpu == 0) use->memory = 0;
+  return result;
+}
+
+nvmlReturn_t Hook_nvmlDeviceGetComputeRunningProcesses(nvmlDevice_t device, unsigned int* count,
+                                                       nvmlProcessInfo_v1_t* rows) {
+  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetComputeRunningProcesses));
+}
+nvmlReturn_t Hook_nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t device, unsigned int* count,
+                                                          nvmlProcessInfo_v2_t* rows) {
+  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetComputeRunningProcesses_v2));
+}
+nvmlReturn_t Hook_nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device, unsigned int* count,
+                                                          nvmlProcessInfo_t* rows) {
+  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetComputeRunningProcesses_v3));
+}
+nvmlReturn_t Hook_nvmlDeviceGetGraphicsRunningProcesses(nvmlDevice_t device, unsigned int* count,
+                                                        nvmlProcessInfo_v1_t* rows) {
+  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetGraphicsRunningProcesses));
+}
+nvmlReturn_t Hook_nvmlDeviceGetGraphicsRunningProcesses_v2(nvmlDevice_t device, unsigned int* count,
+                                                           nvmlProcessInfo_v2_t* rows) {
+  return OwnProcesses(device, count, rows,
+                      BRIM_REAL_NVML(nvmlDeviceGetGraphicsRunningProcesses_v2));
+}
+nvmlReturn_t Hook_nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsigned int* count,
+                                                           nvmlProcessInfo_t* rows) {
+  return OwnProcesses(device, count, rows,
+                      BRIM_REAL_NVML(nvmlDeviceGetGraphicsRunningProcesses_v3));
+}
+// Samples of all tenants' processes: none of this tenant's business, and not to be had apart.
+nvmlReturn_t Hook_nvmlDeviceGetProcessUtilization(nvmlDevice_t device,
+                                                  nvmlProcessUtilizationSample_t* samples,
+                                                  unsigned int* count, unsigned long long since) {
+  if (Slice() != nullptr) return NVML_ERROR_NOT_SUPPORTED;
+  return BRIM_REAL_NVML(nvmlDeviceGetProcessUtilization)(device, samples, count, since);
+}
+
+}  // namespace brim::vgpu

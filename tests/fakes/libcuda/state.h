@@ -1,0 +1,81 @@
+// The fake cards: one file in memory that all processes share, as the kernel's driver is shared.
+//
+// Every process has an entry with what it holds on each card, to the byte; the card's use is the
+// sum over entries of processes that live, so a killed process frees its memory as it would on a
+// real card. A robust lock guards the rest. The card's time is taken in turns (see engine.h).
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+
+namespace fake {
+
+inline constexpr int kCards = 8;
+inline constexpr int kProcesses = 2048;
+
+// From the environment of whoever creates the state file; README.md lists the variables.
+struct Settings {
+  int cards = 1;
+  std::uint64_t memory = std::uint64_t{16} << 30;
+  std::uint64_t context = std::uint64_t{256} << 20;
+  std::uint64_t module = std::uint64_t{2} << 20;
+  std::uint64_t pool_step = std::uint64_t{32} << 20;
+  std::uint64_t grain = 512;        // Allocations are rounded up to this.
+  std::int64_t kernel_ns = 20'000;  // Of a kernel whose name says nothing.
+  std::int64_t time_slice_ns = 2'000'000;
+};
+
+struct ProcessEntry {
+  std::atomic<std::int32_t> pid;     // 0: free.
+  std::atomic<std::uint64_t> start;  // /proc/PID/stat field 22: a pid that came again is another.
+  std::atomic<std::uint64_t> used[kCards];
+  std::atomic<std::uint64_t> busy_ns[kCards];
+};
+
+struct Card {
+  pthread_mutex_t turn;                // Robust; held while this process's work runs on the card.
+  std::atomic<std::uint64_t> busy_ns;  // GPU time of all, the dead included.
+  std::atomic<std::uint32_t> waiting;  // Processes that want the turn.
+  std::atomic<std::uint64_t> over;     // Times that use was found above the card's memory.
+};
+
+struct State {
+  std::uint64_t magic;
+  std::uint32_t ready;
+  Settings settings;
+  pthread_mutex_t lock;
+  Card card[kCards];
+  ProcessEntry process[kProcesses];
+};
+
+// Maps the file that FAKE_CUDA_STATE names (default /dev/shm/fake-cuda-UID), made on first use, and
+// takes an entry for this process. Ends the process with a message when that fails: it is a test.
+State& Shared();
+// This process's entry; again after fork().
+ProcessEntry& Mine();
+
+// Bytes in use on the card by living processes; takes dead ones out.
+std::uint64_t UsedOn(int card);
+// Adds to what this process holds if the card has room.
+bool Take(int card, std::uint64_t bytes);
+void Give(int card, std::uint64_t bytes);
+
+void LockRobust(pthread_mutex_t* mutex);
+
+class Locked {
+ public:
+  explicit Locked(pthread_mutex_t* mutex);
+  ~Locked() { pthread_mutex_unlock(mutex_); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  pthread_mutex_t* mutex_;
+};
+
+bool Alive(std::int32_t pid, std::uint64_t start);
+std::uint64_t StartOf(std::int32_t pid);
+
+}  // namespace fake
