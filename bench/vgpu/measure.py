@@ -1,0 +1,256 @@
+"""What is measured on a card, fake or real, natively and in slices, in turn. Each function gives what lands in the JSON."""
+import json
+import statistics
+import time
+
+from card import MIB, Failed
+
+SHARES = [[10, 90], [30, 70], [50, 50], [25, 25, 25, 25]]
+KERNELS_US = [20, 1000, 100000]
+PATTERNS = ["async", "sync", "graph"]
+WAYS = ["plain", "pitched", "managed", "pool", "physical", "array", "graph"]
+
+
+def cells(shares=None, kernels=None, patterns=None, processes=(1, 4)):
+    return [{"cores": share, "kernel_us": kernel, "pattern": pattern, "processes": count}
+            for share in shares or SHARES for kernel in kernels or KERNELS_US for pattern in patterns or PATTERNS
+            for count in processes]
+
+
+def loops(card, slices, cell, seconds):
+    """Runs the cell's tenants together; GPU nanoseconds per second of each slice, as the kernels themselves count."""
+    programs = [(index, card.tenant(name, "loop", "--kernel-us", cell["kernel_us"], "--pattern", cell["pattern"],
+                                    "--seconds", seconds))
+                for index, name in enumerate(slices) for _ in range(cell["processes"])]
+    for _, program in programs:
+        if (said := program.line()) != "ready":
+            raise Failed(f"tenant: {said}")
+    start = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 100_000_000
+    for _, program in programs:
+        program.tell(start)
+    rates = [0.0] * len(slices)
+    for index, program in programs:
+        answer = program.answer(seconds + 120)
+        rates[index] += answer["gpu_ns"] / max(1, answer["window_ns"])
+    card.finish()
+    return rates
+
+
+def seconds_for(cell, base):
+    """Long kernels need a longer look: at least some tens of them for the smallest slice."""
+    return base if cell["kernel_us"] < 50_000 else base * 3
+
+
+def share_cell(card, cell, base_seconds=2.0):
+    """One cell: shares received in slices, and the same programs without slices."""
+    names = [f"s{i}" for i in range(len(cell["cores"]))]
+    memory = card.nvml.memory()["total"] // MIB // (len(names) + 1)
+    seconds = seconds_for(cell, base_seconds)
+    out = dict(cell)
+    out["none_rates"] = loops(card, [None] * len(names), cell, seconds)
+    for name, cores in zip(names, cell["cores"]):
+        card.slice(name, cores, memory)
+    try:
+        out["ours_rates"] = loops(card, names, cell, seconds)
+    finally:
+        card.finish()
+        card.remove(*names)
+    for side in ("none", "ours"):
+        rates = out[f"{side}_rates"]
+        out[side] = {"busy": sum(rates), "got": [100 * rate / max(1e-9, sum(rates)) for rate in rates]}
+        del out[f"{side}_rates"]
+    return out
+
+
+def alone_cell(card, cell, base_seconds=2.0):
+    """A slice of 10 units alone on the card against the same program natively, in turn."""
+    seconds = seconds_for(cell, base_seconds)
+    memory = card.nvml.memory()["total"] // MIB // 2
+    one = {**cell, "cores": [10]}
+    native, sliced = [], []
+    card.slice("alone", 10, memory)
+    try:
+        for _ in range(2):
+            native.append(sum(loops(card, [None], one, seconds)))
+            sliced.append(sum(loops(card, ["alone"], one, seconds)))
+    finally:
+        card.finish()
+        card.remove("alone")
+    return {**one, "none": {"busy": max(native), "got": [100]}, "ours": {"busy": max(sliced), "got": [100]}}
+
+
+def hooks(card, rounds=5, calls=20000, processes=1, cpus=None, kernel_us=0):
+    """Nanoseconds of each call natively and in a slice, in turn; medians over the rounds."""
+    memory = card.nvml.memory()["total"] // MIB // 2
+    card.slice("hooks", 100, memory)
+    found = {"native": [], "slice": []}
+    try:
+        for _ in range(rounds):
+            for side, name in (("native", None), ("slice", "hooks")):
+                programs = [card.tenant(name, "hooks", "--calls", calls, "--kernel-us", kernel_us, cpus=cpus)
+                            for _ in range(processes)]
+                found[side] += [program.answer() for program in programs]
+                card.finish()
+    finally:
+        card.finish()
+        card.remove("hooks")
+    out = {"processes": processes, "rounds": rounds, "calls": calls}
+    for call in ("launch_ns", "alloc_ns", "free_ns"):
+        row = {side: {part: statistics.median(one[call][part] for one in found[side]) for part in ("median", "p90", "p99")}
+               for side in found}
+        row["added"] = {part: row["slice"][part] - row["native"][part] for part in ("median", "p90", "p99")}
+        out[call] = row
+    return out
+
+
+def start_storm(card, count, rounds=2):
+    """`count` processes start at once and stay; seconds until all have a context, natively and in slices, in turn."""
+    memory = card.nvml.memory()["total"] // MIB
+    card.slice("storm", 100, memory)
+    seconds = {"native": [], "slice": []}
+    each = {"native": [], "slice": []}
+    try:
+        for _ in range(rounds):
+            for side, name in (("native", None), ("slice", "storm")):
+                begin = time.monotonic()
+                programs = [card.tenant(name, "start") for _ in range(count)]
+                each[side] += [program.answer()["start_ns"] / 1e6 for program in programs]
+                seconds[side].append(time.monotonic() - begin)
+                card.finish()
+                card.wait(lambda: card.held("storm") == 0)
+    finally:
+        card.finish()
+        card.wait(lambda: card.held("storm") == 0)
+        card.remove("storm")
+    return {"processes": count, "rounds": rounds, **{f"{side}_s": statistics.median(seconds[side]) for side in seconds},
+            "added_s": statistics.median(seconds["slice"]) - statistics.median(seconds["native"]),
+            **{f"{side}_each_ms": statistics.median(each[side]) for side in each}}
+
+
+def kill_storm(card, count=16, rounds=3):
+    """Processes that allocate and free at random are all killed at once; the ledger must come back to nothing."""
+    memory = min(4096 + 600 * count, card.nvml.memory()["free"] // MIB // 2)
+    card.slice("kills", 100, memory)
+    over, left, reaped_s = 0, [], []
+    try:
+        for round_number in range(rounds):
+            programs = [card.tenant("kills", "churn", "--seconds", 60, "--seed", round_number * 100 + i) for i in range(count)]
+            for program in programs:
+                program.line()
+            pids = {program.pid for program in programs}
+            for _ in range(10):
+                used = sum(size for pid, size in card.nvml.processes().items() if pid in pids)
+                over += used > memory * MIB
+                time.sleep(0.05)
+            for program in programs:
+                program.process.kill()
+            begin = time.monotonic()
+            card.wait(lambda: card.held("kills") == 0, 10)
+            reaped_s.append(time.monotonic() - begin)
+            left.append(card.held("kills"))
+            card.finish()
+    finally:
+        card.finish()
+        card.wait(lambda: card.held("kills") == 0, 10)
+        card.remove("kills")
+    return {"processes": count, "rounds": rounds, "limit_mib": memory, "looks_over_limit": over,
+            "bytes_left_after_reaping": max(left), "reaped_s": max(reaped_s)}
+
+
+def memory_matrix(card, limit_mib=2048, step_mib=64):
+    """Each way of allocating until refused, in a slice: what was given, and what the card's own driver says is used."""
+    rows = []
+    for way in WAYS:
+        card.slice("memory", 50, limit_mib)
+        try:
+            rows.append(_one_way(card, way, limit_mib, step_mib))
+        except Failed as failed:
+            rows.append({"way": way, "failed": str(failed)})
+        finally:
+            card.finish()
+            card.wait(lambda: card.held("memory") == 0)
+            card.remove("memory")
+    return {"limit_mib": limit_mib, "step_mib": step_mib, "rows": rows}
+
+
+def _one_way(card, way, limit_mib, step_mib):
+    program = card.tenant("memory", "memory", "--way", way, "--step", step_mib * MIB, "--most", 4 * limit_mib * MIB)
+    answer = program.answer()
+    truth = card.nvml.processes().get(program.pid, 0)
+    return {"way": way, "taken_mib": answer["taken"] / MIB, "code": answer["code"], "truth_mib": truth / MIB,
+            "held_mib": card.held("memory") / MIB, "over_bytes": max(0, truth - limit_mib * MIB),
+            "seen_total_mib": answer["total"] / MIB, "seen_free_mib": answer["free"] / MIB}
+
+
+def shared_limit(card, count=4, limit_mib=4096):
+    """Several processes fill one slice together; what they hold at the end by the driver's own count."""
+    card.slice("shared", 50, limit_mib)
+    try:
+        programs = [card.tenant("shared", "memory", "--way", "plain", "--step", 7 * MIB, "--wait", 1) for _ in range(count)]
+        for program in programs:
+            program.line()
+        for program in programs:
+            program.tell("go")
+        taken = sum(program.answer()["taken"] for program in programs)
+        truth = card.nvml.processes()
+        used = sum(truth.get(program.pid, 0) for program in programs)
+        return {"processes": count, "limit_mib": limit_mib, "taken_mib": taken / MIB, "truth_mib": used / MIB,
+                "over_bytes": max(0, used - limit_mib * MIB)}
+    finally:
+        card.finish()
+        card.wait(lambda: card.held("shared") == 0)
+        card.remove("shared")
+
+
+def online(card, seconds=5.0, cases=((500, 40, 10000, 1000), (500, 20, 5000, 1000), (50, 20, 20000, 1000))):
+    """p99 of requests alone, beside an offline slice, and beside the same program without slices."""
+    rows = []
+    memory = card.nvml.memory()["total"] // MIB // 4
+    card.slice("online", 50, memory)
+    card.slice("offline", 50, memory, "--priority", "offline")
+    try:
+        for kernel, count, idle, other in cases:
+            row = {"kernel_us": kernel, "kernels": count, "idle_us": idle, "offline_us": other}
+            for side, names in (("alone", ("online", None)), ("ours", ("online", "offline")), ("none", (None, ""))):
+                row[side] = _requests(card, names, kernel, count, idle, other, seconds)
+            rows.append(row)
+    finally:
+        card.finish()
+        card.remove("online", "offline")
+    return {"cases": rows}
+
+
+def _requests(card, names, kernel, count, idle, other, seconds):
+    """names: of the slice with requests, and of the other (None: there is none; "": beside all slices)."""
+    programs = [card.tenant(names[0], "loop", "--kernel-us", kernel, "--request", count, "--idle-us", idle, "--seconds", seconds)]
+    if names[1] is not None:
+        programs.append(card.tenant(names[1] or None, "loop", "--kernel-us", other, "--seconds", seconds))
+    for program in programs:
+        program.line()
+    start = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 100_000_000
+    for program in programs:
+        program.tell(start)
+    answers = [program.answer(seconds + 120) for program in programs]
+    card.finish()
+    latency = answers[0]["latency_ns"]
+    offline = answers[1]["gpu_ns"] / answers[1]["window_ns"] if len(answers) > 1 else 0.0
+    return {"p50_ms": latency["median"] / 1e6, "p99_ms": latency["p99"] / 1e6, "requests": latency["calls"],
+            "offline_gpu": offline}
+
+
+def overhead(card):
+    """What a context and a module take: as the node calibrated it, and as the driver's own count says now."""
+    state = json.loads(card.brim("slices", "list", "--json"))
+    card.slice("overhead", 50, 4096)
+    try:
+        program = card.tenant("overhead", "hold", "--bytes", MIB)
+        program.answer()
+        truth = card.nvml.processes().get(program.pid, 0)
+        shown = json.loads(card.brim("slices", "show", "overhead", "--json"))
+        held = {row["class"]: row["held"] for row in shown["memory"]}
+        return {"context_charged_mib": held["context"] / MIB, "truth_mib": truth / MIB,
+                "drift_bytes": truth - sum(held.values()), "slices_before": len(state["slices"])}
+    finally:
+        card.finish()
+        card.wait(lambda: card.held("overhead") == 0)
+        card.remove("overhead")

@@ -1,0 +1,235 @@
+// tenant loop, hooks, start: time on the card, and time of the calls.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "tenant.h"
+
+namespace tenant {
+namespace {
+
+// In a graph; fewer of the longest, so that a run of seconds holds tens of graphs.
+int GraphKernels(std::int64_t kernel_ns) { return kernel_ns < 50'000'000 ? 20 : 2; }
+// Launched and not yet waited for; a real driver lets about a thousand pass before it blocks.
+constexpr std::int64_t kAheadNs = 50'000'000;
+
+struct Work {
+  Work(const Options& options)
+      : kernel_ns(static_cast<std::int64_t>(options.Number("kernel-us", 1000)) * 1000),
+        pattern(options.Text("pattern", "async")),
+        kernel(kernel_ns) {
+    Check("cuStreamCreate", BRIM_CALL(cuStreamCreate)(&stream, CU_STREAM_NON_BLOCKING));
+    if (pattern == "graph") Capture();
+  }
+
+  void Capture() {
+    CUgraph graph = nullptr;
+    Check("cuStreamBeginCapture",
+          BRIM_CALL(cuStreamBeginCapture_v2)(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    for (int i = 0; i < GraphKernels(kernel_ns); ++i) kernel.Launch(stream);
+    Check("cuStreamEndCapture", BRIM_CALL(cuStreamEndCapture)(stream, &graph));
+    Check("cuGraphInstantiate", BRIM_CALL(cuGraphInstantiateWithFlags)(&exec, graph, 0));
+    per_step = GraphKernels(kernel_ns);
+  }
+
+  void Step() {
+    static const auto graph_launch = BRIM_CALL(cuGraphLaunch);
+    if (exec != nullptr) {
+      Check("cuGraphLaunch", graph_launch(exec, stream));
+    } else {
+      kernel.Launch(stream);
+    }
+  }
+
+  void Wait() {
+    static const auto synchronize = BRIM_CALL(cuStreamSynchronize);
+    Check("cuStreamSynchronize", synchronize(stream));
+  }
+
+  std::int64_t kernel_ns;
+  std::string pattern;
+  Kernel kernel;
+  CUstream stream = nullptr;
+  CUgraphExec exec = nullptr;
+  int per_step = 1;
+};
+
+// Completed kernels are counted by events in a ring: the stream is never run dry by counting.
+class Counter {
+ public:
+  explicit Counter(const Work& work)
+      : ahead_(std::clamp<std::int64_t>(kAheadNs / (work.kernel_ns * work.per_step), 2, 512)) {
+    events_.resize(static_cast<std::size_t>(ahead_));
+    for (CUevent& event : events_) {
+      Check("cuEventCreate", BRIM_CALL(cuEventCreate)(&event, CU_EVENT_DISABLE_TIMING));
+    }
+  }
+
+  // Marks a step; waits when too many are under way.
+  void Launched(CUstream stream) {
+    static const auto record = BRIM_CALL(cuEventRecord);
+    Check("cuEventRecord", record(At(launched_++), stream));
+    while (launched_ - done_ >= ahead_) WaitOldest();
+    Poll();
+  }
+  void Poll() {
+    static const auto query = BRIM_CALL(cuEventQuery);
+    while (done_ < launched_ && query(At(done_)) == CUDA_SUCCESS) ++done_;
+  }
+  std::int64_t done() const { return done_; }
+
+ private:
+  CUevent At(std::int64_t i) { return events_[static_cast<std::size_t>(i % ahead_)]; }
+  void WaitOldest() {
+    static const auto wait = BRIM_CALL(cuEventSynchronize);
+    Check("cuEventSynchronize", wait(At(done_)));
+    ++done_;
+  }
+
+  std::int64_t ahead_;
+  std::vector<CUevent> events_;
+  std::int64_t launched_ = 0, done_ = 0;
+};
+
+std::int64_t At(const std::vector<std::int64_t>& sorted, double part) {
+  if (sorted.empty()) return 0;
+  const auto index = static_cast<std::size_t>(part * static_cast<double>(sorted.size()));
+  return sorted[std::min(index, sorted.size() - 1)];
+}
+
+void Print(const char* name, std::vector<std::int64_t> times) {
+  std::sort(times.begin(), times.end());
+  printf("\"%s\":{\"median\":%lld,\"p90\":%lld,\"p99\":%lld,\"most\":%lld,\"calls\":%zu}", name,
+         static_cast<long long>(At(times, 0.5)), static_cast<long long>(At(times, 0.9)),
+         static_cast<long long>(At(times, 0.99)),
+         static_cast<long long>(times.empty() ? 0 : times.back()), times.size());
+}
+
+// Groups of kernels, each group waited for, with a pause between: what a server of requests does.
+int Requests(const Options& options, Work* work, std::int64_t from, std::int64_t until) {
+  const int each = static_cast<int>(options.Number("request", 20));
+  const auto idle = static_cast<std::int64_t>(options.Number("idle-us", 5000)) * 1000;
+  std::vector<std::int64_t> latency;
+  for (std::int64_t at = Now(); at < until; at = Now()) {
+    for (int i = 0; i < each; ++i) work->Step();
+    work->Wait();
+    if (at >= from) latency.push_back(Now() - at);
+    SleepUntil(Now() + idle);
+  }
+  printf("{");
+  Print("latency_ns", std::move(latency));
+  printf("}\n");
+  return 0;
+}
+
+}  // namespace
+
+// Counts kernels that ended between --start plus a tenth of a second and the end, so that tenants
+// which are given the same --start count in the same window.
+int Loop(const Options& options) {
+  const Card card;
+  Work work(options);
+  // Code is loaded and costs are learned before the window.
+  work.Step();
+  work.Wait();
+  printf("ready\n");
+  fflush(stdout);
+  char line[64];
+  if (fgets(line, sizeof(line), stdin) == nullptr) return 0;
+  const std::int64_t start = strtoll(line, nullptr, 10);
+  const auto settle = static_cast<std::int64_t>(options.Number("settle", 0.5) * 1e9);
+  const auto length = static_cast<std::int64_t>(options.Number("seconds", 5) * 1e9);
+  const std::int64_t from = start + settle;
+  const std::int64_t until = from + length;
+  SleepUntil(start);
+  if (options.Number("request", 0) > 0) return Requests(options, &work, from, until);
+  Counter counter(work);
+  std::int64_t steps = 0;
+  std::int64_t before = -1;
+  std::int64_t before_at = start;
+  for (std::int64_t now = Now(); now < until; now = Now()) {
+    work.Step();
+    ++steps;
+    if (work.pattern == "sync") {
+      work.Wait();
+    } else {
+      counter.Launched(work.stream);
+    }
+    if (before < 0 && Now() >= from) {
+      before = work.pattern == "sync" ? steps : counter.done();
+      before_at = Now();
+    }
+  }
+  const std::int64_t done = work.pattern == "sync" ? steps : counter.done();
+  const std::int64_t ended = Now();
+  work.Wait();
+  const std::int64_t kernels = (done - std::max<std::int64_t>(before, 0)) * work.per_step;
+  printf("{\"kernels\":%lld,\"gpu_ns\":%lld,\"window_ns\":%lld}\n", static_cast<long long>(kernels),
+         static_cast<long long>(kernels * work.kernel_ns),
+         static_cast<long long>(ended - before_at));
+  return 0;
+}
+
+// What the calls cost the caller. Launches come in groups, each emptied and followed by a pause, so
+// that no call waits for room in a queue or for the card's time: what is measured is the call.
+int Hooks(const Options& options) {
+  constexpr int kGroup = 32;
+  const Card card;
+  const int calls = static_cast<int>(options.Number("calls", 20000));
+  const auto kernel_ns = static_cast<std::int64_t>(options.Number("kernel-us", 0)) * 1000;
+  Kernel kernel(kernel_ns);
+  const auto wait = BRIM_CALL(cuCtxSynchronize);
+  const auto allocate = BRIM_CALL(cuMemAlloc_v2);
+  const auto release = BRIM_CALL(cuMemFree_v2);
+  std::vector<std::int64_t> launches, allocations, frees;
+  const auto record = [](std::vector<std::int64_t>* times, std::int64_t from) {
+    times->push_back(Now() - from);
+  };
+  for (int i = 0; i < calls / 10; ++i) kernel.Launch(nullptr);  // Learned, and warm.
+  Check("cuCtxSynchronize", wait());
+  std::int64_t group = Now();
+  for (int i = 0; i < calls; ++i) {
+    const std::int64_t from = Now();
+    kernel.Launch(nullptr);
+    record(&launches, from);
+    if (i % kGroup != kGroup - 1) continue;
+    Check("cuCtxSynchronize", wait());
+    SleepUntil(group + kGroup * (20'000 + kernel_ns));
+    group = Now();
+    kernel.Launch(nullptr);  // The first after a sleep finds cold caches: not counted.
+  }
+  Check("cuCtxSynchronize", wait());
+  for (int i = 0; i < calls; ++i) {
+    CUdeviceptr at = 0;
+    std::int64_t from = Now();
+    Check("cuMemAlloc", allocate(&at, 4096));
+    record(&allocations, from);
+    from = Now();
+    Check("cuMemFree", release(at));
+    record(&frees, from);
+  }
+  printf("{");
+  Print("launch_ns", std::move(launches));
+  printf(",");
+  Print("alloc_ns", std::move(allocations));
+  printf(",");
+  Print("free_ns", std::move(frees));
+  printf("}\n");
+  return 0;
+}
+
+int Start(const Options&) {
+  const std::int64_t from = Now();
+  const Card card;
+  const std::int64_t took = Now() - from;
+  printf("{\"start_ns\":%lld}\n", static_cast<long long>(took));
+  fflush(stdout);
+  // Until the parent closes our input: what starts beside us meets us.
+  while (getchar() != EOF) {
+  }
+  return 0;
+}
+
+}  // namespace tenant
