@@ -21,11 +21,15 @@ constexpr double kRequestsMax = 50e6;  // In one simulated day, before bursts.
 // One object of the file: typed look-ups that remember which keys were asked for.
 class Section {
  public:
-  Section(std::string where, dom::object object) : where_(std::move(where)), object_(object) {}
+  Section(std::string where, dom::object object)
+      : where_(std::move(where)), object_(object), present_(true) {}
+  // One that is not there: nothing is found in it.
+  explicit Section(std::string where) : where_(std::move(where)) {}
 
   // The first error of all look-ups so far; also one for keys that nobody asked for.
   Status Done() {
     if (!status_.ok()) return status_;
+    if (!present_) return {};
     for (const auto& field : object_) {
       if (asked_.count(std::string(field.key)) != 0) continue;
       return Bad(std::string(field.key), fmt::format("unknown; known here: {}", Known()));
@@ -93,19 +97,24 @@ class Section {
     dom::element element;
     Find(key, &element);
   }
-  dom::array List(const char* key) {
+  // Elements are copied out: an array that was not found must not be walked.
+  std::vector<dom::element> List(const char* key) {
+    std::vector<dom::element> items;
     dom::element element;
     dom::array array;
     if (!Find(key, &element) || element.get(array) != simdjson::SUCCESS) {
       Fail(key, "missing, expected a list");
+      return items;
     }
-    return array;
+    for (const dom::element item : array) items.push_back(item);
+    return items;
   }
   Section Sub(const char* key) {
     dom::element element;
     dom::object object;
     if (!Find(key, &element) || element.get(object) != simdjson::SUCCESS) {
       Fail(key, "missing, expected an object");
+      return Section(fmt::format("{}{}.", where_, key));
     }
     return Section(fmt::format("{}{}.", where_, key), object);
   }
@@ -117,7 +126,7 @@ class Section {
  private:
   bool Find(const char* key, dom::element* element) {
     asked_.insert(key);
-    return object_.at_key(key).get(*element) == simdjson::SUCCESS;
+    return present_ && object_.at_key(key).get(*element) == simdjson::SUCCESS;
   }
   std::string Known() const {
     std::string all;
@@ -130,6 +139,7 @@ class Section {
 
   std::string where_;
   dom::object object_;
+  bool present_ = false;
   std::set<std::string> asked_;
   Status status_;
 };
