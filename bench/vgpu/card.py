@@ -89,25 +89,25 @@ class Nvml:
     """The truth about the card, from the vendor's own library."""
 
     def __init__(self, path):
-        self.library = ctypes.CDLL(path)
+        self.nvml = ctypes.CDLL(path)
         self.device = ctypes.c_void_p()
-        if self.library.nvmlInit_v2() != 0 or self.library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(self.device)) != 0:
+        if self.nvml.nvmlInit_v2() != 0 or self.nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(self.device)) != 0:
             raise Failed(f"{path} does not start: no card, or its driver is not loaded")
 
     def text(self, name, *arguments):
         out = ctypes.create_string_buffer(256)
-        error = getattr(self.library, name)(*arguments, out, 256)
+        error = getattr(self.nvml, name)(*arguments, out, 256)
         return out.value.decode() if error == 0 else f"unknown ({error})"
 
     def memory(self):
         out = NvmlMemory()
-        self.library.nvmlDeviceGetMemoryInfo(self.device, ctypes.byref(out))
+        self.nvml.nvmlDeviceGetMemoryInfo(self.device, ctypes.byref(out))
         return {"total": out.total, "free": out.free, "used": out.used}
 
     def processes(self):
         """{pid: bytes}."""
         rows, count = (NvmlProcess * 4096)(), ctypes.c_uint(4096)
-        error = self.library.nvmlDeviceGetComputeRunningProcesses_v3(self.device, ctypes.byref(count), rows)
+        error = self.nvml.nvmlDeviceGetComputeRunningProcesses_v3(self.device, ctypes.byref(count), rows)
         none = (1 << 64) - 1
         return {rows[i].pid: 0 if rows[i].used == none else rows[i].used for i in range(count.value)} if error == 0 else {}
 

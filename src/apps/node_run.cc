@@ -130,8 +130,9 @@ int NodeDoctor(const std::vector<std::string>& arguments) {
   } else {
     report.Text("driver_version", probe->driver.driver_version);
     report.Text("cuda_version", probe->driver.cuda_version);
-    report.Text("memory_limits",
-                probe->driver.native_memory_limits ? "shim (the driver offers its own)" : "shim");
+    report.Text("memory_limits", probe->driver.native_memory_limits
+                                     ? "shim (NVML names its own; not used)"
+                                     : "shim");
     report.Text("compute_shares", "shim");
     report.Text("mps", probe->driver.mps_control ? "installed" : "not installed");
     planner::ReportTable& cards =
