@@ -155,6 +155,7 @@ class Page {
     ByOwner(rows::kQueueSeconds, [](const serving::Version& v) {
       return static_cast<double>(v.stats().queue_ns.Get()) * kNanosecond;
     });
+    ByOwner(rows::kPaddingRows, [](const serving::Version& v) { return v.stats().padding.Get(); });
     ByOwner(rows::kLatency, [](const serving::Version& v) { return v.stats().latency.Read(); });
     page_.Family(rows::kBatchRows);
     for (const VersionHandle& version : versions_) WriteBatchRows(*version);

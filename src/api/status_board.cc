@@ -48,6 +48,7 @@ std::string Key(const std::string& model, const std::string& version) {
 void Describe(const serving::Version& version, StatusRow* row) {
   const serving::VersionStats& stats = version.stats();
   row->serves = true;
+  if (row->reason.empty()) row->reason = version.info().note;
   row->runtime = version.info().runtime;
   row->precision = version.info().precision;
   row->device = version.info().device;

@@ -23,7 +23,7 @@ struct StatusRow {
   std::string model;
   std::string version;  // Empty: the model has none.
   std::string state;    // "AVAILABLE", "LOADING", …; "FAILED" with the reason.
-  std::string reason;
+  std::string reason;   // Or, while it serves, what its runtime has to say of it.
   std::string owner;
   bool serves = false;  // The rest is set.
   std::string runtime, precision, device, platform;

@@ -7,6 +7,7 @@
 // eventfd is watched edge-triggered and never read: each write is a new edge.
 #include "io/loop.h"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -59,11 +61,25 @@ struct Loop::Impl {
   List work;
   List writes;
   List& ListOf(bool is_work) { return is_work ? work : writes; }
+  bool gather = false;
 
   alignas(64) std::atomic<Posted*> inbox{nullptr};  // Newest first.
   std::atomic<bool> asleep{false};
   std::atomic<bool> stop{false};
   std::atomic<int> posters{0};  // Threads inside Post or Stop: the destructor waits for them.
+
+  void Deliver(const epoll_event* events, int count) {
+    for (int i = 0; i < count; ++i) {
+      const std::uint64_t token = events[i].data.u64;
+      if (token == kWakeToken) continue;
+      const auto fd = static_cast<std::uint32_t>(token);
+      const Slot& slot = slots[fd];
+      if (slot.watcher == nullptr || slot.generation != static_cast<std::uint32_t>(token >> 32)) {
+        continue;
+      }
+      slot.watcher->OnReady(events[i].events);
+    }
+  }
 
   void Place(std::size_t index, Timer* timer) {
     heap[index] = timer;
@@ -142,7 +158,9 @@ Status Loop::Open() {
 void Loop::Run() {
   thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   while (!impl_->stop.load(std::memory_order_acquire)) Round(true);
-  RunInbox();  // What was posted before Stop() still runs.
+  RunInbox();  // What was posted before Stop() still runs, and what that or the last round deferred.
+  RunDeferreds(true);
+  RunDeferreds(false);
 }
 
 void Loop::RunReady() {
@@ -231,6 +249,8 @@ void Loop::Defer(Deferred* deferred) { Append(deferred, false); }
 
 void Loop::DeferWork(Deferred* deferred) { Append(deferred, true); }
 
+void Loop::GatherBeforeWork() { impl_->gather = true; }
+
 void Loop::Append(Deferred* deferred, bool work) {
   if (deferred->loop_ != nullptr) return;
   Impl::List& list = impl_->ListOf(work);
@@ -267,6 +287,13 @@ int Loop::WaitMilliseconds() const {
 
 void Loop::Round(bool wait) {
   RunEvents(wait);
+  if (std::exchange(impl_->gather, false)) {
+    sched_yield();
+    epoll_event events[kEventsMax];
+    const int count = epoll_wait(impl_->epoll, events, kEventsMax, 0);
+    impl_->Deliver(events, count);  // In the same round's time.
+    impl_->gather = false;
+  }
   RunInbox();
   RunTimers();
   RunDeferreds(true);
@@ -274,25 +301,16 @@ void Loop::Round(bool wait) {
 }
 
 void Loop::RunEvents(bool wait) {
-  epoll_event events[kEventsMax];
   int timeout = wait ? WaitMilliseconds() : 0;
   if (timeout != 0) {
     impl_->asleep.store(true, std::memory_order_seq_cst);
     if (impl_->inbox.load(std::memory_order_seq_cst) != nullptr) timeout = 0;
   }
+  epoll_event events[kEventsMax];
   const int count = epoll_wait(impl_->epoll, events, kEventsMax, timeout);
   impl_->asleep.store(false, std::memory_order_relaxed);
   now_ = impl_->clock.Now();
-  for (int i = 0; i < count; ++i) {
-    const std::uint64_t token = events[i].data.u64;
-    if (token == kWakeToken) continue;
-    const auto fd = static_cast<std::uint32_t>(token);
-    const Impl::Slot& slot = impl_->slots[fd];
-    if (slot.watcher == nullptr || slot.generation != static_cast<std::uint32_t>(token >> 32)) {
-      continue;
-    }
-    slot.watcher->OnReady(events[i].events);
-  }
+  impl_->Deliver(events, count);
 }
 
 void Loop::RunInbox() {

@@ -90,6 +90,9 @@ class Loop {
   // The same for work that makes answers: runs before all that Defer deferred, so that what it
   // answers is written in the same round.
   void DeferWork(Deferred* deferred);
+  // Before this round's work runs, gives up the core once and reads what has come since: where
+  // clients share the cores, they send what they have ready. For work that costs less together.
+  void GatherBeforeWork();
 
   Time Now() const { return now_; }  // Read once per round.
   BlockPool& pool() { return pool_; }

@@ -212,6 +212,32 @@ TEST_F(LoopTest, DeferredWorkRunsBeforeTheWritesThatItAsksFor) {
   EXPECT_EQ(order, "kwxkx");
 }
 
+TEST_F(LoopTest, GathersWhatHasComeBeforeItsWork) {
+  Pair a;
+  Pair b;
+  std::string order;
+  Later work([&] { order += "k"; });
+  Watch late([&](std::uint32_t) {
+    order += "b";
+    loop.Unwatch(b.fds[0]);
+    loop.GatherBeforeWork();  // Once a round only.
+  });
+  Watch first([&](std::uint32_t) {
+    order += "a";
+    loop.Unwatch(a.fds[0]);
+    loop.DeferWork(&work);
+    loop.GatherBeforeWork();
+    ASSERT_EQ(write(b.fds[1], "x", 1), 1);
+  });
+  ASSERT_TRUE(loop.Watch(a.fds[0], EPOLLIN, &first).ok());
+  ASSERT_TRUE(loop.Watch(b.fds[0], EPOLLIN, &late).ok());
+  ASSERT_EQ(write(a.fds[1], "x", 1), 1);
+  loop.RunReady();
+  EXPECT_EQ(order, "abk");
+  loop.RunReady();
+  EXPECT_EQ(order, "abk");
+}
+
 TEST_F(LoopTest, UnwatchDropsEventsOfTheSameRound) {
   Pair a;
   Pair b;

@@ -1,5 +1,7 @@
 #include "model/signature.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace brim::model {
@@ -30,6 +32,14 @@ const TensorSpec* Signature::FindOutput(std::string_view tensor) const {
 }
 
 bool Signature::Batchable() const { return RowsFirst(inputs) && RowsFirst(outputs); }
+
+bool Signature::OnlyRowsVary() const {
+  return Batchable() && std::all_of(inputs.begin(), inputs.end(), [](const TensorSpec& input) {
+           const auto dims = input.shape.dims();
+           return input.dtype != DType::kBytes &&
+                  std::all_of(dims.begin() + 1, dims.end(), [](std::int64_t d) { return d >= 0; });
+         });
+}
 
 const Signature* ModelInfo::Find(std::string_view signature) const {
   for (const Signature& candidate : signatures) {

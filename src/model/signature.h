@@ -33,6 +33,9 @@ struct Signature {
   // Whether rows of several requests may be joined along axis 0: every input and output has a known
   // rank of at least 1 and a dynamic first dimension.
   bool Batchable() const;
+  // Whether nothing but the rows differs from one valid input to the next: the same as Batchable(),
+  // all other dimensions fixed, and no strings.
+  bool OnlyRowsVary() const;
 };
 
 struct ModelInfo {
@@ -43,6 +46,7 @@ struct ModelInfo {
   std::string device;                 // The runtime's own name, e.g. "CPU".
   std::vector<Signature> signatures;  // At least one.
   std::uint64_t memory_bytes = 0;     // Measured growth of the process at load; 0 when unknown.
+  std::string note;  // What the runtime does otherwise than its owner would expect; usually empty.
 
   const Signature* Find(std::string_view signature) const;
   // kDefaultSignature if there is one, else the first.

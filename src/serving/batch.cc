@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace brim::serving {
@@ -48,18 +49,26 @@ void SplitOne(const TensorView& output, std::uint64_t total, std::span<const std
   }
 }
 
+std::size_t RowBytes(const TensorView& tensor) {
+  return tensor.shape[0] <= 0 ? 0 : tensor.data.size() / static_cast<std::size_t>(tensor.shape[0]);
+}
+
 }  // namespace
 
-void JoinInputs(std::span<const std::span<const TensorView>> requests, ByteBuffer* scratch,
-                std::vector<TensorView>* joined) {
+void JoinInputs(std::span<const std::span<const TensorView>> requests, std::uint32_t padding,
+                ByteBuffer* scratch, std::vector<TensorView>* joined) {
   scratch->clear();
   joined->clear();
   const std::size_t inputs = requests.front().size();
   std::size_t bytes = kAlign;
   for (std::size_t i = 0; i < inputs; ++i) {
     std::size_t sum = 0;
-    for (const auto& request : requests) sum += request[i].data.size();
-    bytes += AlignUp(sum);
+    std::size_t row = 0;
+    for (const auto& request : requests) {
+      sum += request[i].data.size();
+      if (padding > 0) row = std::max(row, RowBytes(request[i]));
+    }
+    bytes += AlignUp(sum + padding * row);
   }
   std::byte* at = scratch->Extend(bytes);
   at += AlignUp(reinterpret_cast<std::uintptr_t>(at)) - reinterpret_cast<std::uintptr_t>(at);
@@ -73,7 +82,11 @@ void JoinInputs(std::span<const std::span<const TensorView>> requests, ByteBuffe
       if (!part.data.empty()) std::memcpy(at, part.data.data(), part.data.size());
       at += part.data.size();
     }
-    tensor.shape.Set(0, rows);
+    const std::size_t row = padding == 0 ? 0 : static_cast<std::size_t>((at - begin) / rows);
+    for (std::uint32_t left = padding; left > 0 && row > 0; --left, at += row) {
+      std::memcpy(at, at - row, row);
+    }
+    tensor.shape.Set(0, rows + padding);
     tensor.data = {begin, static_cast<std::size_t>(at - begin)};
     at = begin + AlignUp(tensor.data.size());
     joined->push_back(tensor);
@@ -81,8 +94,8 @@ void JoinInputs(std::span<const std::span<const TensorView>> requests, ByteBuffe
 }
 
 Status SplitOutputs(std::span<const TensorView> outputs, std::span<const std::uint32_t> rows,
-                    std::vector<TensorView>* pieces) {
-  std::uint64_t total = 0;
+                    std::uint32_t padding, std::vector<TensorView>* pieces) {
+  std::uint64_t total = padding;
   for (const std::uint32_t n : rows) total += n;
   for (const TensorView& output : outputs) {
     if (output.shape.rank() == 0 || output.shape[0] != static_cast<std::int64_t>(total) ||

@@ -18,15 +18,16 @@ namespace brim::serving {
 // Writes the joined tensors of `requests` (same count, names, dtypes and shapes apart from axis 0,
 // each of rank 1 at least, data checked) into *scratch, each at a multiple of 64 bytes, and their
 // views into *joined. Both are cleared first and keep their memory. Views are valid while *scratch
-// is not changed.
-void JoinInputs(std::span<const std::span<const model::TensorView>> requests, ByteBuffer* scratch,
-                std::vector<model::TensorView>* joined);
+// is not changed. Each tensor gets `padding` rows more, which repeat its last row: so they are as
+// valid as the rest. REQUIRES: without padding, or no strings and a row at least.
+void JoinInputs(std::span<const std::span<const model::TensorView>> requests, std::uint32_t padding,
+                ByteBuffer* scratch, std::vector<model::TensorView>* joined);
 
-// Cuts each output into one piece per request, rows[r] rows each: pieces[r * outputs.size() + o].
-// Views point into the outputs' data. kInternal when an output's first dimension is not the sum of
-// rows or its data does not fit its shape: then the model mixes or ignores axis 0 and must not be
-// batched.
+// Cuts each output into one piece per request, rows[r] rows each: pieces[r * outputs.size() + o],
+// and drops the last `padding` rows. Views point into the outputs' data. kInternal when an output's
+// first dimension is not the sum of rows and padding or its data does not fit its shape: then the
+// model mixes or ignores axis 0 and must not be batched.
 Status SplitOutputs(std::span<const model::TensorView> outputs, std::span<const std::uint32_t> rows,
-                    std::vector<model::TensorView>* pieces);
+                    std::uint32_t padding, std::vector<model::TensorView>* pieces);
 
 }  // namespace brim::serving

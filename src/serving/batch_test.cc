@@ -44,7 +44,7 @@ TEST(Batch, JoinsEveryInputAlongAxisZero) {
   ByteBuffer scratch;
   std::vector<TensorView> joined;
   for (int again = 0; again < 2; ++again) {
-    JoinInputs(requests, &scratch, &joined);
+    JoinInputs(requests, 0, &scratch, &joined);
     ASSERT_EQ(joined.size(), 2u);
     EXPECT_EQ(joined[0].name, "f");
     EXPECT_EQ(joined[0].shape, (Shape{3, 2}));
@@ -59,13 +59,37 @@ TEST(Batch, JoinsEveryInputAlongAxisZero) {
   }
 }
 
+TEST(Batch, PadsWithTheLastRowAndDropsItAgain) {
+  const std::vector<float> a = {1, 2}, b = {3, 4};
+  const std::vector<TensorView> first = {Floats("f", a, {1, 2})};
+  const std::vector<TensorView> second = {Floats("f", b, {1, 2})};
+  const std::vector<TensorView> none = {Floats("f", {}, {0, 2})};
+  const std::vector<std::span<const TensorView>> requests = {first, second, none};
+  ByteBuffer scratch;
+  std::vector<TensorView> joined;
+  JoinInputs(requests, 3, &scratch, &joined);
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_EQ(joined[0].shape, (Shape{5, 2}));
+  const float expected[] = {1, 2, 3, 4, 3, 4, 3, 4, 3, 4};
+  ASSERT_EQ(joined[0].data.size(), sizeof(expected));
+  EXPECT_EQ(std::memcmp(joined[0].data.data(), expected, sizeof(expected)), 0);
+  const std::vector<std::uint32_t> rows = {1, 1, 0};
+  std::vector<TensorView> pieces;
+  ASSERT_TRUE(SplitOutputs(joined, rows, 3, &pieces).ok());
+  EXPECT_EQ(pieces[1].shape, (Shape{1, 2}));
+  EXPECT_EQ(pieces[1].data.data(), joined[0].data.data() + 8);
+  EXPECT_EQ(pieces[1].data.size(), 8u);
+  EXPECT_EQ(pieces[2].shape, (Shape{0, 2}));
+  EXPECT_FALSE(SplitOutputs(joined, rows, 2, &pieces).ok());
+}
+
 TEST(Batch, SplitsDenseAndStringOutputs) {
   const std::vector<float> y = {1, 2, 3, 4, 5, 6};
   const std::string s = Encode({"a", "bb", "", "dddd", "e", "ff"});
   const std::vector<TensorView> outputs = {Floats("y", y, {3, 2}), Strings("s", s, {3, 2})};
   const std::vector<std::uint32_t> rows = {1, 0, 2};
   std::vector<TensorView> pieces;
-  ASSERT_TRUE(SplitOutputs(outputs, rows, &pieces).ok());
+  ASSERT_TRUE(SplitOutputs(outputs, rows, 0, &pieces).ok());
   ASSERT_EQ(pieces.size(), 6u);
   EXPECT_EQ(pieces[0].shape, (Shape{1, 2}));
   EXPECT_EQ(pieces[0].data.data(), outputs[0].data.data());
@@ -82,7 +106,7 @@ TEST(Batch, SplitsNothingIntoNothing) {
   const std::vector<TensorView> outputs = {Floats("y", {}, {0, 2})};
   const std::vector<std::uint32_t> rows = {0, 0};
   std::vector<TensorView> pieces;
-  ASSERT_TRUE(SplitOutputs(outputs, rows, &pieces).ok());
+  ASSERT_TRUE(SplitOutputs(outputs, rows, 0, &pieces).ok());
   EXPECT_EQ(pieces[1].shape, (Shape{0, 2}));
 }
 
@@ -92,12 +116,12 @@ TEST(Batch, RefusesOutputsThatAreNotRows) {
   std::vector<TensorView> pieces;
   for (const TensorView& output :
        {Floats("y", y, {4}), Floats("y", y, {1, 4}), Floats("y", y, {3})}) {
-    const Status status = SplitOutputs(std::vector{output}, rows, &pieces);
+    const Status status = SplitOutputs(std::vector{output}, rows, 0, &pieces);
     EXPECT_EQ(status.code(), Code::kInternal);
     EXPECT_EQ(status.reason(), "not_batchable");
   }
   const std::vector<float> scalar = {1};
-  EXPECT_FALSE(SplitOutputs(std::vector{Floats("y", scalar, {})}, rows, &pieces).ok());
+  EXPECT_FALSE(SplitOutputs(std::vector{Floats("y", scalar, {})}, rows, 0, &pieces).ok());
 }
 
 }  // namespace

@@ -161,9 +161,9 @@ AdmissionDecision Engine::Impl::Admit(const InferRequest& request, std::uint32_t
   const Lane& lane = version.lane();
   AdmissionState state;
   state.draining = gate.closed();
-  state.waiting = lane.waiting.load(std::memory_order_relaxed);
+  state.waiting = lane.waiting.load(std::memory_order_relaxed) + here_runner.collected(version);
   state.waiting_max = version.config().queue.requests_max;
-  state.all_waiting = scheduler.waiting();
+  state.all_waiting = scheduler.waiting() + here_runner.collected();
   state.all_waiting_max = options.queued_requests_max;
   if (state.waiting > 0) {
     state.usual_run = lane.learnt.UsualCost(rows);
@@ -201,12 +201,12 @@ bool Engine::Impl::TryRunHere(InferRequest* request, Time now) {
   // A request that comes while another one's answer is written on this thread would nest without
   // bound.
   if (here_runner.busy()) return false;
-  runtimes::Instance* const instance = request->version->Take();
-  if (instance == nullptr) {
+  Copy* const copy = request->version->Take();
+  if (copy == nullptr) {
     request->version->stats().copy_misses.Add(1);
     return false;
   }
-  here_runner.Run(owner, request, instance, now);
+  here_runner.Run(owner, request, copy, now);
   return true;
 }
 

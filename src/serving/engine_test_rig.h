@@ -108,13 +108,13 @@ inline ModelConfig Config(std::uint32_t rows_max = 1, Duration delay = Duration:
 }
 
 inline MutableVersionHandle MakeVersion(FakeModel* model, ModelConfig config = Config(),
-                                        int copies = 1) {
+                                        int copies = 1, std::int64_t width = -1) {
   Version::Parts parts;
   parts.model = "m";
   parts.config = std::move(config);
   model::Signature signature;
-  signature.inputs.push_back({"x", model::DType::kFp32, {-1, -1}});
-  signature.outputs.push_back({"y", model::DType::kFp32, {-1, -1}});
+  signature.inputs.push_back({"x", model::DType::kFp32, {-1, width}});
+  signature.outputs.push_back({"y", model::DType::kFp32, {-1, width}});
   parts.info.signatures.push_back(signature);
   for (int i = 0; i < copies; ++i) {
     parts.instances.push_back(

@@ -48,13 +48,14 @@ std::uint32_t RowsOf(const InferRequest& request) {
       std::clamp<std::int64_t>(request.inputs[0].shape[0], 0, UINT32_MAX));
 }
 
-bool Execution::RunHere(const Owner& owner, InferRequest* request, runtimes::Instance* instance,
-                        Time taken) {
+bool Execution::RunHere(const Owner& owner, std::span<InferRequest* const> requests, Copy* copy,
+                        bool may_pad, Time taken) {
   owner_ = &owner;
-  requests_.assign(1, request);
-  version_ = request->version;
-  instance_ = instance;
-  from_worker_ = false;
+  requests_.assign(requests.begin(), requests.end());
+  version_ = requests_.front()->version;
+  copy_ = copy;
+  may_pad_ = may_pad;
+  is_job_ = false;
   rerun_ = false;
   charged_ = Duration::zero();
   return Run(taken);
@@ -64,8 +65,9 @@ bool Execution::RunJob(const Owner& owner, Job* job) {
   owner_ = &owner;
   requests_.swap(job->run);
   version_ = std::move(job->version);
-  instance_ = job->instance;
-  from_worker_ = true;
+  copy_ = job->copy;
+  may_pad_ = job->joinable && !job->rerun;
+  is_job_ = true;
   rerun_ = job->rerun;
   charged_ = job->expected;
   return Run(owner_->clock.Now());
@@ -83,27 +85,50 @@ bool Execution::Run(Time taken) {
     rows_.push_back(RowsOf(*request));
     total_rows_ += rows_.back();
   }
-  measures_cpu_ = total_rows_ > 1 || version_->lane().learnt.WantsCpu();
+  ChoosePadding();
+  measures_cpu_ = total_rows_ + padding_ > 1 || changed_ || version_->lane().learnt.WantsCpu();
   if (measures_cpu_) cpu_started_ = owner_->clock.ThreadCpu();
   PrepareInputs();
   const InferRequest& first = *requests_.front();
   const auto signature =
       static_cast<std::uint32_t>(first.signature - version_->info().signatures.data());
-  const bool alone = requests_.size() == 1;
-  started_ = from_worker_ ? owner_->clock.Now() : taken_;  // Nothing was done in between.
-  instance_->Run(signature, alone ? std::span<const model::TensorView>(first.inputs) : joined_,
-                 first.outputs, this);
+  // For one request nothing was done in between.
+  started_ = is_job_ || !as_it_is_ ? owner_->clock.Now() : taken_;
+  copy_->instance->Run(signature,
+                       as_it_is_ ? std::span<const model::TensorView>(first.inputs) : joined_,
+                       first.outputs, this);
   // From here on a runtime that answers later may be done with this object.
   if (parties_.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
   Release();
   return true;
 }
 
+void Execution::ChoosePadding() {
+  const Learnt& learnt = version_->lane().learnt;
+  padding_ = 0;
+  changed_ = false;
+  if (requests_.front()->signature->OnlyRowsVary()) {
+    RowsRun& last = copy_->last;
+    PaddingState state;
+    state.rows = total_rows_;
+    state.rows_max = total_rows_;
+    if (may_pad_ && total_rows_ > 0 && !learnt.joining_forbidden()) {
+      state.rows_max = RowsMax(version_->config());
+    }
+    state.costs = learnt.costs();
+    state.change = learnt.change();
+    const std::uint32_t before = last.rows;
+    padding_ = ChooseRows(state, &last) - total_rows_;
+    changed_ = last.rows != before;
+  }
+  as_it_is_ = requests_.size() == 1 && padding_ == 0;
+}
+
 void Execution::PrepareInputs() {
-  if (requests_.size() == 1) return;
+  if (as_it_is_) return;
   parts_.clear();
   for (const InferRequest* request : requests_) parts_.push_back(request->inputs);
-  JoinInputs(parts_, &scratch_, &joined_);
+  JoinInputs(parts_, padding_, &scratch_, &joined_);
 }
 
 void Execution::OnRunDone(const Status& status, std::span<const model::TensorView> outputs) {
@@ -117,17 +142,18 @@ void Execution::OnRunDone(const Status& status, std::span<const model::TensorVie
 
 void Execution::Learn(bool ok) {
   Learnt& learnt = version_->lane().learnt;
+  const std::uint32_t rows = total_rows_ + padding_;
   VersionStats& stats = version_->stats();
   Duration cpu{0};
   if (std::this_thread::get_id() != thread_) {
     cost_ = done_ - started_;
-    if (ok) learnt.ObserveCost(total_rows_, cost_);
+    if (ok) learnt.ObserveCost(rows, cost_, changed_);
   } else if (measures_cpu_) {
     cost_ = cpu = owner_->clock.ThreadCpu() - cpu_started_;
-    if (ok) learnt.ObserveCost(total_rows_, cost_);
+    if (ok) learnt.ObserveCost(rows, cost_, changed_);
   } else {
     // Not measured this time: what the measured ones took.
-    cost_ = cpu = learnt.ExpectedRun(total_rows_);
+    cost_ = cpu = learnt.ExpectedRun(rows);
   }
   if (ok) learnt.CountRun(InputBytes(*requests_.front()), done_ - started_);
   stats.cpu_ns.Add(Nanoseconds(cpu));
@@ -141,8 +167,8 @@ void Execution::AnswerAll(const Status& status, std::span<const model::TensorVie
                fmt::format("the runtime gave {} outputs instead of {}", outputs.size(), wanted)),
         {});
   }
-  if (!status.ok() && requests_.size() == 1) return FailAll(status);
-  const Status joined = requests_.size() == 1 ? OkStatus() : Split(status, outputs);
+  if (!status.ok() && as_it_is_) return FailAll(status);
+  const Status joined = as_it_is_ ? OkStatus() : Split(status, outputs);
   if (!joined.ok()) {
     // The fault may be one request's or the joining's own, so each runs again, alone: see
     // Release().
@@ -152,6 +178,7 @@ void Execution::AnswerAll(const Status& status, std::span<const model::TensorVie
   VersionStats& stats = version_->stats();
   stats.executions.Add(1);
   stats.inferences.Add(total_rows_);
+  stats.padding.Add(padding_);
   stats.last_inference_ms.store(WallMs(), std::memory_order_relaxed);
   if (rerun_ && owner_->scheduler.RerunAnswered(*version_, true) &&
       version_->lane().learnt.ForbidJoining()) {
@@ -160,7 +187,7 @@ void Execution::AnswerAll(const Status& status, std::span<const model::TensorVie
                                          {"owner", version_->owner()},
                                          {"why", "joined requests failed that succeed alone"}});
   }
-  if (requests_.size() == 1) {
+  if (as_it_is_) {
     AnswerOne(0, outputs);
   } else {
     const std::size_t per_request = outputs.size();
@@ -219,7 +246,7 @@ void Execution::FailAll(const Status& status) {
 
 Status Execution::Split(const Status& run, std::span<const model::TensorView> outputs) {
   if (!run.ok()) return run;
-  const Status status = SplitOutputs(outputs, rows_, &pieces_);
+  const Status status = SplitOutputs(outputs, rows_, padding_, &pieces_);
   if (!status.ok()) version_->lane().learnt.ForbidJoining();
   return status;
 }
@@ -236,16 +263,21 @@ void Execution::Release() {
   if (scratch_.size() > kScratchKeptMax) scratch_ = ByteBuffer();
   const bool foreign = std::this_thread::get_id() != thread_;
   VersionHandle version = std::move(version_);
-  version->Give(instance_);
-  instance_ = nullptr;
-  if (from_worker_) {
-    if (!rerun_all_) requests_.clear();
-    if (!owner_->scheduler.Finished(*version, charged_, cost_, requests_, !foreign)) {
-      const Status stopping(Code::kUnavailable, "server_stopping", "the server is stopping");
-      FailAll(stopping);
-    }
+  version->Give(copy_);
+  copy_ = nullptr;
+  if (!rerun_all_) requests_.clear();
+  bool taken = true;  // What must run again waits again.
+  if (is_job_) {
+    taken = owner_->scheduler.Finished(*version, charged_, cost_, requests_, !foreign);
+  } else if (rerun_all_) {
+    taken = owner_->scheduler.Rerun(*version, requests_);
   } else if (version->lane().waiting.load(std::memory_order_acquire) > 0) {
     owner_->scheduler.CopyReturned(*version);
+  }
+  if (!taken) {
+    version_ = version;
+    FailAll(Status(Code::kUnavailable, "server_stopping", "the server is stopping"));
+    version_.reset();
   }
   requests_.clear();
   version.reset();  // Before the gate lets the engine go.

@@ -46,17 +46,19 @@ class Execution final : public runtimes::RunDone {
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
 
-  // Runs on the calling thread, with a copy of request->version that was taken for it. True: it is
-  // over, and this may be used again. False: the runtime will answer later, and this deletes itself
-  // then.
-  bool RunHere(const Owner& owner, InferRequest* request, runtimes::Instance* instance, Time taken);
-  // The same for what a worker took. Swaps job->run.
+  // Runs the requests, all of one version, as one on the calling thread, with a copy that was taken
+  // for them. True: it is over, and this may be used again. False: the runtime will answer later,
+  // and this deletes itself then. `may_pad`: rows may be added to them, as others might be joined.
+  bool RunHere(const Owner& owner, std::span<InferRequest* const> requests, Copy* copy,
+               bool may_pad, Time taken);
+  // The same for a Job. Swaps job->run.
   bool RunJob(const Owner& owner, Job* job);
 
   void OnRunDone(const Status& status, std::span<const model::TensorView> outputs) override;
 
  private:
   bool Run(Time taken);
+  void ChoosePadding();
   void PrepareInputs();
   void Learn(bool ok);
   void AnswerAll(const Status& status, std::span<const model::TensorView> outputs);
@@ -69,11 +71,12 @@ class Execution final : public runtimes::RunDone {
 
   const Owner* owner_ = nullptr;  // Of this run.
   VersionHandle version_;
-  runtimes::Instance* instance_ = nullptr;
+  Copy* copy_ = nullptr;
   std::vector<InferRequest*> requests_;
-  bool from_worker_ = false;
+  bool is_job_ = false;     // Which the scheduler charged for.
   bool rerun_ = false;      // Its one request was part of a joined run that failed.
-  bool rerun_all_ = false;  // The joined run failed: each request is to run alone.
+  bool rerun_all_ = false;  // The joined or padded run failed: each request is to run as it is.
+  bool may_pad_ = false;
   Duration charged_{0};
 
   Time taken_;
@@ -90,6 +93,9 @@ class Execution final : public runtimes::RunDone {
   std::uint32_t answered_ = 0;
 
   std::uint32_t total_rows_ = 0;
+  std::uint32_t padding_ = 0;  // Rows that were added.
+  bool changed_ = false;       // The copy's run before had other rows.
+  bool as_it_is_ = true;       // One request, not padded.
   std::vector<std::uint32_t> rows_;
   std::vector<std::span<const model::TensorView>> parts_;
   ByteBuffer scratch_;

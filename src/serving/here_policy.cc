@@ -12,6 +12,7 @@ constexpr std::uint64_t kBytesAlwaysUsual = 4096;
 // Requests that come so many at a time are worth a hand-over, which costs about half a run of a
 // model that is worth joining.
 constexpr double kBurstMin = 3;
+constexpr double kGatherMin = 4;
 // A version whose joining does not pay is queued all the same in so many of its runs: only a queue
 // can be joined, now and then, to see whether that is still so.
 constexpr std::uint64_t kTryEvery = 4096;
@@ -44,6 +45,8 @@ Here DecideHere(const HereState& state) {
   if (state.has_round) return joins || state.waiting > 0 ? Here::kRoundEnd : Here::kNow;
   return state.waiting > 0 || ShouldJoin(state) ? Here::kHandOver : Here::kNow;
 }
+
+bool ShouldGather(double burst) { return burst >= kGatherMin; }
 
 bool MayRunAtRoundEnd(const RoundState& state) {
   return state.expected_run <= state.run_max && state.late <= kLateRunsMax * state.run_max;

@@ -115,5 +115,11 @@ TEST(HerePolicy, ALateRoundHandsOver) {
   EXPECT_FALSE(MayRunAtRoundEnd(round));
 }
 
+TEST(HerePolicy, GathersWhereRoundsBringSeveral) {
+  EXPECT_FALSE(ShouldGather(0));
+  EXPECT_FALSE(ShouldGather(2.5));
+  EXPECT_TRUE(ShouldGather(6));
+}
+
 }  // namespace
 }  // namespace brim::serving

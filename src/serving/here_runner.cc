@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "serving/engine.h"
+#include "serving/here_policy.h"
 
 namespace brim::serving {
 
@@ -28,10 +29,18 @@ Execution& HereRunner::Ready() {
   return *execution_;
 }
 
-void HereRunner::Run(const Execution::Owner& owner, InferRequest* request,
-                     runtimes::Instance* instance, Time now) {
+std::uint32_t HereRunner::collected(const Version& version) const {
+  for (std::size_t i = version_count_; i-- > 0;) {
+    if (versions_[i].version.get() == &version) {
+      return static_cast<std::uint32_t>(versions_[i].queue.size());
+    }
+  }
+  return 0;
+}
+
+void HereRunner::Run(const Execution::Owner& owner, InferRequest* request, Copy* copy, Time now) {
   busy_ = true;
-  if (!Ready().RunHere(owner, request, instance, now)) {
+  if (!Ready().RunHere(owner, {&request, 1}, copy, false, now)) {
     static_cast<void>(execution_.release());  // It deletes itself.
   }
   busy_ = false;
@@ -48,36 +57,113 @@ bool HereRunner::Collect(const Execution::Owner& owner, Duration run_max, InferR
   } else if (owner_ != &owner) {
     return false;  // Another engine's round: only tests have two.
   }
-  const bool known = std::any_of(
-      versions_.rbegin(), versions_.rend(),
-      [&](const VersionHandle& version) { return version.get() == request->version.get(); });
-  if (!known) {
-    versions_.push_back(request->version);
-    owner.scheduler.Promise(*request->version);
+  const Version& version = *request->version;
+  std::size_t at = version_count_;
+  while (at > 0 && versions_[at - 1].version.get() != &version) --at;
+  if (at == 0) {
+    if (version_count_ == versions_.size()) versions_.emplace_back();
+    at = ++version_count_;
+    versions_[at - 1].version = request->version;
   }
-  return owner.scheduler.Enqueue(request, rows, now);
+  Collected& collected = versions_[at - 1];
+  Waiting waiting = WaitingFor(*request, rows, now);
+  if (version.Batches(*request->signature) && !version.lane().learnt.joining_forbidden()) {
+    waiting.group = collected.groups.GroupOf(*request);
+    if (ShouldGather(version.lane().learnt.burst())) loop_->GatherBeforeWork();
+  }
+  collected.queue.Push(waiting, {request, false});
+  ++waiting_;
+  return true;
 }
 
 void HereRunner::RunDeferred() {
   const Execution::Owner& owner = *owner_;
   const Time round = loop_->Now();
   running_.swap(versions_);
-  // What an answer's doing adds to these versions may still be taken; others wait for the next
-  // round.
+  const std::size_t count = std::exchange(version_count_, 0);
+  waiting_ = 0;
+  // What an answer's doing adds is for the next round.
   owner_ = nullptr;
-  for (VersionHandle& version : running_) {
-    RunCollected(owner, version, round);
-    version.reset();
+  for (std::size_t i = 0; i < count; ++i) {
+    RunCollected(owner, round, &running_[i]);
+    running_[i].version.reset();
   }
-  running_.clear();
   owner.gate.LeaveForeign(1);  // This thread may outlive the engine.
 }
 
-void HereRunner::RunCollected(const Execution::Owner& owner, const VersionHandle& version,
-                              Time round) {
+void HereRunner::RunCollected(const Execution::Owner& owner, Time round, Collected* collected) {
+  while (!collected->queue.empty()) {
+    if (RunNext(owner, round, collected)) continue;
+    return HandOver(owner, round, collected);
+  }
+}
+
+bool HereRunner::RunNext(const Execution::Owner& owner, Time round, Collected* collected) {
+  const Version& version = *collected->version;
+  Lane& lane = version.lane();
+  WaitingQueue& queue = collected->queue;
+  if (lane.waiting.load(std::memory_order_acquire) > 0) return false;  // They go first.
+  const Time now = owner.clock.Now();
+  const BatchLimits limits = LimitsFor(version, queue.front());
+  const auto waiting = queue.Front(std::size_t{limits.rows_max} + 1);
+  const BatchDecision decision = DecideBatch(waiting, limits, now);
+  if (const Shed* const shed = std::get_if<Shed>(&decision)) {
+    for (std::size_t i = 0; i < shed->count; ++i) RefuseWaiting(owner, queue.PopFront().request);
+    return true;
+  }
+  const Launch* const launch = std::get_if<Launch>(&decision);
+  if (launch == nullptr) return false;
+  std::uint32_t rows = 0;
+  for (const Waiting& next : waiting.first(launch->count)) rows += next.rows;
+  if (!MayRunAtRoundEnd({lane.learnt.ExpectedRun(rows), run_max_, now - round})) return false;
+  Copy* const copy = version.Take();
+  if (copy == nullptr) {
+    version.stats().copy_misses.Add(1);
+    return false;
+  }
+  const bool joins = queue.front().group != 0;
+  if (joins && queue.size() > 1) {
+    lane.choices.fetch_add(1, std::memory_order_relaxed);
+  }
+  batch_.clear();
+  for (std::size_t left = launch->count; left > 0; --left) {
+    const Time enqueued = queue.front().enqueued;
+    InferRequest* const request = queue.PopFront().request;
+    if (request->cancelled != nullptr && request->cancelled->load(std::memory_order_relaxed)) {
+      RefuseWaiting(owner, request);
+      continue;
+    }
+    request->queue_ns += static_cast<std::uint64_t>((now - enqueued).count());
+    batch_.push_back(request);
+  }
+  if (batch_.empty()) {
+    version.Give(copy);
+    return true;
+  }
+  busy_ = true;
+  if (!Ready().RunHere(owner, batch_, copy, joins, now)) {
+    static_cast<void>(execution_.release());  // It deletes itself.
+  }
+  busy_ = false;
+  return true;
+}
+
+void HereRunner::HandOver(const Execution::Owner& owner, Time round, Collected* collected) {
+  const VersionHandle& version = collected->version;
+  WaitingQueue& queue = collected->queue;
+  owner.scheduler.Promise(*version);
+  while (!queue.empty()) {
+    const Waiting waiting = queue.front();
+    InferRequest* const request = queue.PopFront().request;
+    if (owner.scheduler.Enqueue(request, waiting.rows, waiting.enqueued)) continue;
+    const Status stopping(Code::kUnavailable, "server_stopping", "the server is stopping");
+    FailRequest(request, stopping, FailureKind::kRejected, true, waiting.enqueued);
+    owner.gate.Leave(1);
+  }
+  // Those that waited before may leave time for these.
   while (owner.scheduler.TakeHere(version, run_max_, round, &job_)) {
     for (InferRequest* request : job_.refused) RefuseWaiting(owner, request);
-    if (job_.instance != nullptr) {
+    if (job_.copy != nullptr) {
       busy_ = true;
       if (!Ready().RunJob(owner, &job_)) {
         static_cast<void>(execution_.release());  // It deletes itself.
@@ -85,9 +171,6 @@ void HereRunner::RunCollected(const Execution::Owner& owner, const VersionHandle
       busy_ = false;
     }
     job_.Clear();
-  }
-  if (version->lane().waiting.load(std::memory_order_relaxed) > 0 && version->copies_free() == 0) {
-    version->stats().copy_misses.Add(1);
   }
   owner.scheduler.EndPromise(*version);
 }

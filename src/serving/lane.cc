@@ -13,6 +13,9 @@ constexpr std::uint32_t kSettlingRuns =
 constexpr std::uint64_t kSampleEvery = 32;
 constexpr int kArrivalWeight = 8;
 constexpr double kCostWeight = 8;
+// A request that states no priority comes after those that state one (1 is the highest).
+constexpr std::uint32_t kUnstatedPriority = 1u << 20;
+constexpr std::int64_t kChangeStepNs = 200;
 constexpr std::int64_t kMedianStep = 16;  // The estimate moves by a sixteenth towards each sample.
 
 bool SameButRows(const model::Shape& a, const model::Shape& b) {
@@ -82,8 +85,25 @@ void Learnt::CountRun(std::uint64_t bytes, Duration wall) {
   runs_.store(runs + 1, std::memory_order_relaxed);
 }
 
-void Learnt::ObserveCost(std::uint32_t rows, Duration cost) {
+void Learnt::ObserveChange(std::int64_t added_ns) {
+  const std::int64_t sample = std::max<std::int64_t>(added_ns, 1);
+  std::int64_t usual = change_ns_.load(std::memory_order_relaxed);
+  if (usual == 0) {
+    usual = sample;
+  } else {
+    const std::int64_t step = std::max(usual / kMedianStep, kChangeStepNs);
+    usual = sample > usual ? usual + step : std::max<std::int64_t>(usual - step, 1);
+  }
+  change_ns_.store(usual, std::memory_order_relaxed);
+}
+
+void Learnt::ObserveCost(std::uint32_t rows, Duration cost, bool changed) {
   const std::size_t bucket = RowCosts::BucketOf(rows);
+  if (changed) {
+    const double row_ns = row_ns_[bucket].load(std::memory_order_relaxed);
+    if (row_ns > 0) ObserveChange(cost.count() - static_cast<std::int64_t>(row_ns * rows));
+    return;
+  }
   const double sample =
       static_cast<double>(std::max<std::int64_t>(cost.count(), 1)) / std::max(rows, 1u);
   const std::uint32_t seen = seen_[bucket].load(std::memory_order_relaxed);
@@ -134,19 +154,55 @@ Duration Learnt::UsualCost(std::uint32_t rows) const {
   return Duration(static_cast<std::int64_t>(least * std::max(rows, 1u)));
 }
 
-std::uint32_t Lane::GroupOf(const InferRequest& request) {
-  bool same = group_ != 0 && group_signature_ == request.signature &&
-              group_outputs_ == request.outputs && group_shapes_.size() == request.inputs.size();
-  for (std::size_t i = 0; same && i < group_shapes_.size(); ++i) {
-    same = SameButRows(group_shapes_[i], request.inputs[i].shape);
+std::uint32_t JoinGroups::GroupOf(const InferRequest& request) {
+  bool same = group_ != 0 && signature_ == request.signature && outputs_ == request.outputs &&
+              shapes_.size() == request.inputs.size();
+  for (std::size_t i = 0; same && i < shapes_.size(); ++i) {
+    same = SameButRows(shapes_[i], request.inputs[i].shape);
   }
   if (same) return group_;
   if (++group_ == 0) ++group_;
-  group_signature_ = request.signature;
-  group_outputs_ = request.outputs;
-  group_shapes_.clear();
-  for (const model::TensorView& input : request.inputs) group_shapes_.push_back(input.shape);
+  signature_ = request.signature;
+  outputs_ = request.outputs;
+  shapes_.clear();
+  for (const model::TensorView& input : request.inputs) shapes_.push_back(input.shape);
   return group_;
+}
+
+std::uint32_t RowsMax(const ModelConfig& config) {
+  if (config.max_batch_size <= 0) return config.batch.rows_max;
+  return std::min(config.batch.rows_max, static_cast<std::uint32_t>(config.max_batch_size));
+}
+
+BatchLimits LimitsFor(const Version& version, const Waiting& front) {
+  BatchLimits limits;
+  limits.join = false;
+  if (front.group == 0) return limits;
+  const ModelConfig& config = version.config();
+  const Lane& lane = version.lane();
+  limits.rows_max = RowsMax(config);
+  limits.preferred_rows = config.batch.preferred_rows;
+  limits.delay_max = config.batch.delay_max;
+  limits.arrival_interval = lane.learnt.arrival_interval();
+  limits.usual_run = lane.learnt.ExpectedRun(limits.rows_max);
+  limits.join = JoinThisTime(lane.learnt.gain(), lane.learnt.costs(),
+                             lane.choices.load(std::memory_order_relaxed)) &&
+                !lane.learnt.joining_forbidden();
+  return limits;
+}
+
+Waiting WaitingFor(const InferRequest& request, std::uint32_t rows, Time now) {
+  const ModelConfig& config = request.version->config();
+  Waiting waiting;
+  waiting.enqueued = now;
+  waiting.expires = request.deadline;
+  if (config.queue.timeout.count() > 0) {
+    waiting.expires = std::min(waiting.expires, now + config.queue.timeout);
+  }
+  waiting.rows = rows;
+  waiting.priority =
+      request.priority == 0 || config.batch.preserve_order ? kUnstatedPriority : request.priority;
+  return waiting;
 }
 
 }  // namespace brim::serving

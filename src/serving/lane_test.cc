@@ -76,6 +76,16 @@ TEST(Learnt, FirstJoinedRunsDoNotEndJoining) {
   }
   EXPECT_EQ(dear.gain(), BatchGain::kDoesNotPay);
 
+  Learnt moody;  // A changed shape costs 20 us, whatever the rows.
+  moody.ObserveCost(4, std::chrono::microseconds(28), true);
+  EXPECT_EQ(moody.change(), Duration::zero());  // Nothing to compare it with.
+  for (int i = 0; i < 8; ++i) moody.ObserveCost(4, std::chrono::microseconds(8));
+  for (int i = 0; i < 100; ++i) {
+    moody.ObserveCost(4, std::chrono::microseconds(i % 9 == 0 ? 900 : 28), true);
+  }
+  EXPECT_NEAR(static_cast<double>(moody.change().count()), 20'000, 3'000);
+  EXPECT_EQ(moody.ExpectedRun(4), std::chrono::microseconds(8));
+
   Learnt slow;
   for (int i = 0; i < 8; ++i) slow.ObserveCost(1, std::chrono::milliseconds(8));
   slow.ObserveCost(4, std::chrono::milliseconds(32));

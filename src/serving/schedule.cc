@@ -13,15 +13,8 @@
 namespace brim::serving {
 namespace {
 
-// A request that states no priority comes after those that state one (1 is the highest).
-constexpr std::uint32_t kUnstatedPriority = 1u << 20;
 // What a first run is charged before anything was measured.
 constexpr Duration kUnknownRun = std::chrono::milliseconds(1);
-
-std::uint32_t RowsMax(const ModelConfig& config) {
-  if (config.max_batch_size <= 0) return config.batch.rows_max;
-  return std::min(config.batch.rows_max, static_cast<std::uint32_t>(config.max_batch_size));
-}
 
 bool IsCancelled(const InferRequest& request) {
   return request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed);
@@ -31,7 +24,7 @@ bool IsCancelled(const InferRequest& request) {
 
 void Job::Clear() {
   version.reset();
-  instance = nullptr;
+  copy = nullptr;
   run.clear();
   refused.clear();
   expected = Duration::zero();
@@ -112,21 +105,13 @@ void Scheduler::EndPromise(const Version& version) {
 bool Scheduler::Enqueue(InferRequest* request, std::uint32_t rows, Time now) {
   const Version& version = *request->version;
   Lane& lane = version.lane();
-  const ModelConfig& config = version.config();
   const bool joinable = version.Batches(*request->signature) && !lane.learnt.joining_forbidden();
-  Waiting waiting;
-  waiting.enqueued = now;
-  waiting.expires = request->deadline;
-  if (config.queue.timeout.count() > 0)
-    waiting.expires = std::min(waiting.expires, now + config.queue.timeout);
-  waiting.rows = rows;
-  waiting.priority =
-      request->priority == 0 || config.batch.preserve_order ? kUnstatedPriority : request->priority;
+  Waiting waiting = WaitingFor(*request, rows, now);
   Worker* wake = nullptr;
   {
     MutexLock lock(mutex_);
     if (stopped_) return false;
-    if (joinable) waiting.group = lane.GroupOf(*request);
+    if (joinable) waiting.group = lane.groups.GroupOf(*request);
     Add(request, waiting, false);
     if (lane.state == LaneState::kWaiting || now >= lane.ask_at) lane.state = LaneState::kStale;
     // Who promised to take it asks the policy once for all.
@@ -147,21 +132,38 @@ bool Scheduler::Finished(const Version& version, Duration charged, Duration used
     MutexLock lock(mutex_);
     --lane.running;
     lane.virtual_ns += (used - charged).count();
-    if (stopped_ && !rerun.empty()) return false;
-    for (auto at = rerun.rbegin(); at != rerun.rend(); ++at) {
-      Waiting waiting;
-      waiting.enqueued = clock_.Now();
-      waiting.expires = (*at)->deadline;
-      waiting.priority = 0;
-      Add(*at, waiting, true);
-    }
-    if (!rerun.empty() && lane.reruns_left == 0) lane.rerun_failed = false;
-    lane.reruns_left += static_cast<std::uint32_t>(rerun.size());
+    if (!AddReruns(rerun, &lane)) return false;
     if (lane.active_at != Lane::kNotActive) {
       lane.state = LaneState::kStale;
       Refresh(version, clock_.Now());
       if (!on_worker) wake = WakeFor(lane);
     }
+  }
+  Notify(wake);
+  return true;
+}
+
+bool Scheduler::AddReruns(const std::vector<InferRequest*>& rerun, Lane* lane) {
+  if (rerun.empty()) return true;
+  if (stopped_) return false;
+  for (auto at = rerun.rbegin(); at != rerun.rend(); ++at) {
+    Waiting waiting;
+    waiting.enqueued = clock_.Now();
+    waiting.expires = (*at)->deadline;
+    waiting.priority = 0;
+    Add(*at, waiting, true);
+  }
+  if (lane->reruns_left == 0) lane->rerun_failed = false;
+  lane->reruns_left += static_cast<std::uint32_t>(rerun.size());
+  return true;
+}
+
+bool Scheduler::Rerun(const Version& version, const std::vector<InferRequest*>& rerun) {
+  Worker* wake = nullptr;
+  {
+    MutexLock lock(mutex_);
+    if (!AddReruns(rerun, &version.lane())) return false;
+    wake = WakeFor(version.lane());
   }
   Notify(wake);
   return true;
@@ -212,7 +214,7 @@ void Scheduler::Work(Worker* self, MakeRunner make_runner, void* context) {
     }
     Notify(wake);
     for (InferRequest* request : job.refused) runner->Refuse(request);
-    if (job.instance != nullptr) runner->Run(&job);
+    if (job.copy != nullptr) runner->Run(&job);
     job.Clear();
   }
 }
@@ -259,15 +261,15 @@ bool Scheduler::TakeFrom(const VersionHandle& version, Time now, Job* job) {
     const Launch* launch = std::get_if<Launch>(&decision);
     if (launch == nullptr) break;
     if (version->config().batch.preserve_order && lane.running > 0) break;
-    runtimes::Instance* const instance = version->Take();
-    if (instance == nullptr) break;
+    Copy* const copy = version->Take();
+    if (copy == nullptr) break;
     TakeBatch(version, launch->count, now, job);
     if (!job->run.empty()) {
       job->version = version;
-      job->instance = instance;
+      job->copy = copy;
       break;
     }
-    version->Give(instance);  // All of them were cancelled.
+    version->Give(copy);  // All of them were cancelled.
   }
   if (lane.queue.empty()) {
     Deactivate(&lane);
@@ -295,7 +297,7 @@ void Scheduler::TakeBatch(const VersionHandle& version, std::size_t count, Time 
     rows += front.rows;
   }
   if (job->run.empty()) return;
-  if (had_choice) ++lane.choices;
+  if (had_choice) lane.choices.fetch_add(1, std::memory_order_relaxed);
   job->joinable = may_join;
   job->expected = lane.learnt.ExpectedRun(rows);
   if (job->expected == Duration::zero()) job->expected = kUnknownRun;
@@ -320,19 +322,7 @@ void Scheduler::Refuse(const Queued& queued, Lane* lane, Job* job) {
 
 BatchDecision Scheduler::Decide(const Version& version, Time now) {
   const Lane& lane = version.lane();
-  const BatchConfig& config = version.config().batch;
-  BatchLimits limits;
-  if (lane.queue.front().group != 0) {
-    limits.rows_max = RowsMax(version.config());
-    limits.preferred_rows = config.preferred_rows;
-    limits.delay_max = config.delay_max;
-    limits.arrival_interval = lane.learnt.arrival_interval();
-    limits.usual_run = lane.learnt.ExpectedRun(limits.rows_max);
-    limits.join = JoinThisTime(lane.learnt.gain(), lane.learnt.costs(), lane.choices) &&
-                  !lane.learnt.joining_forbidden();
-  } else {
-    limits.join = false;
-  }
+  const BatchLimits limits = LimitsFor(version, lane.queue.front());
   return DecideBatch(lane.queue.Front(std::size_t{limits.rows_max} + 1), limits, now);
 }
 

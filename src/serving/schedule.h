@@ -28,7 +28,7 @@ class InferRequest;
 // What a worker takes: a batch with the copy to run it, and requests to refuse.
 struct Job {
   VersionHandle version;
-  runtimes::Instance* instance = nullptr;  // Null: nothing to run.
+  Copy* copy = nullptr;  // Null: nothing to run.
   std::vector<InferRequest*> run;
   std::vector<InferRequest*> refused;  // Cancelled or expired while they waited.
   Duration expected{0};                // What the run was charged.
@@ -77,6 +77,8 @@ class Scheduler {
   // is a worker, which asks for more itself.
   bool Finished(const Version& version, Duration charged, Duration used,
                 const std::vector<InferRequest*>& rerun, bool on_worker) BRIM_EXCLUDES(mutex_);
+  // The same for a joined run that was no Job's.
+  bool Rerun(const Version& version, const std::vector<InferRequest*>& rerun) BRIM_EXCLUDES(mutex_);
   // A copy was given back that no Job held.
   void CopyReturned(const Version& version) BRIM_EXCLUDES(mutex_);
   // A rerun request was answered. True when all of its batch have run alone and none failed: then
@@ -106,6 +108,7 @@ class Scheduler {
   void Activate(const InferRequest& request, Lane* lane) BRIM_REQUIRES(mutex_);
   void Deactivate(Lane* lane) BRIM_REQUIRES(mutex_);
   void Add(InferRequest* request, const Waiting& waiting, bool front) BRIM_REQUIRES(mutex_);
+  bool AddReruns(const std::vector<InferRequest*>& rerun, Lane* lane) BRIM_REQUIRES(mutex_);
   // The worker to notify after unlocking, or null.
   Worker* WakeFor(const Lane& lane) BRIM_REQUIRES(mutex_);
   Worker* WakeOne() BRIM_REQUIRES(mutex_);

@@ -46,6 +46,7 @@ struct VersionStats {
   std::array<Counter, kFailureKinds> failure;  // By FailureKind.
   Counter failure_ns;
   Counter inferences;                                           // Rows.
+  Counter padding;                                              // Rows added to keep a shape.
   Counter executions;                                           // Runs of the runtime.
   Counter request_ns, queue_ns, input_ns, infer_ns, output_ns;  // Of successful requests.
   Counter cpu_ns;                                               // CPU time of the runs, attributed.

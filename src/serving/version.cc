@@ -11,17 +11,21 @@ namespace brim::serving {
 Version::Version(Parts parts)
     : parts_(std::move(parts)),
       number_text_(std::to_string(parts_.number)),
-      lane_(std::make_unique<Lane>()),
-      all_(std::move(parts_.instances)) {
-  BRIM_CHECK(!all_.empty());
-  free_.reserve(all_.size());
-  for (const auto& instance : all_) free_.push_back(instance.get());
+      lane_(std::make_unique<Lane>()) {
+  BRIM_CHECK(!parts_.instances.empty());
+  MutexLock lock(mutex_);
+  for (auto& instance : parts_.instances) {
+    all_.push_back(std::make_unique<Copy>(Copy{std::move(instance), {}}));
+    free_.push_back(all_.back().get());
+  }
+  parts_.instances.clear();
 }
 
 Version::~Version() {
   // Nobody holds a handle, so no instance is out.
   if (parts_.release) {
-    parts_.release(std::move(parts_.loaded), std::move(all_));
+    for (const auto& copy : all_) parts_.instances.push_back(std::move(copy->instance));
+    parts_.release(std::move(parts_.loaded), std::move(parts_.instances));
     return;
   }
   all_.clear();  // Before the model that they belong to.
@@ -31,17 +35,17 @@ bool Version::Batches(const model::Signature& signature) const {
   return parts_.config.batch.enabled && parts_.config.batch.rows_max > 1 && signature.Batchable();
 }
 
-runtimes::Instance* Version::Take() const {
+Copy* Version::Take() const {
   MutexLock lock(mutex_);
   if (free_.empty()) return nullptr;
-  runtimes::Instance* instance = free_.back();  // The last used: its memory is warm.
+  Copy* const copy = free_.back();  // The last used: its memory is warm.
   free_.pop_back();
-  return instance;
+  return copy;
 }
 
-void Version::Give(runtimes::Instance* instance) const {
+void Version::Give(Copy* copy) const {
   MutexLock lock(mutex_);
-  free_.push_back(instance);
+  free_.push_back(copy);
 }
 
 std::size_t Version::copies() const {
@@ -62,23 +66,23 @@ Status Version::AddCopy() {
   // Slow (a compilation): outside the lock.
   Result<std::unique_ptr<runtimes::Instance>> made = parts_.loaded->NewInstance();
   if (!made.ok()) return made.status().WithContext("making another copy");
+  auto copy = std::make_unique<Copy>(Copy{std::move(*made), {}});
   MutexLock lock(mutex_);
   free_.reserve(all_.size() + 1);  // Give() never allocates.
-  free_.insert(free_.begin(), made->get());
-  all_.push_back(std::move(*made));
+  free_.insert(free_.begin(), copy.get());
+  all_.push_back(std::move(copy));
   return OkStatus();
 }
 
 bool Version::DropCopy() {
-  std::unique_ptr<runtimes::Instance> dropped;
+  std::unique_ptr<Copy> dropped;
   {
     MutexLock lock(mutex_);
     if (all_.size() <= 1 || free_.empty()) return false;
-    runtimes::Instance* const coldest = free_.front();
+    Copy* const coldest = free_.front();
     free_.erase(free_.begin());
-    const auto at = std::find_if(all_.begin(), all_.end(), [coldest](const auto& instance) {
-      return instance.get() == coldest;
-    });
+    const auto at = std::find_if(all_.begin(), all_.end(),
+                                 [coldest](const auto& copy) { return copy.get() == coldest; });
     dropped = std::move(*at);
     all_.erase(at);
   }

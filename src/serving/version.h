@@ -18,11 +18,18 @@
 #include "model/signature.h"
 #include "runtimes/host.h"
 #include "serving/model_config.h"
+#include "serving/padding_policy.h"
 #include "serving/stats.h"
 
 namespace brim::serving {
 
 class Lane;
+
+// One compiled copy of a version; whoever took it has it alone.
+struct Copy {
+  std::unique_ptr<runtimes::Instance> instance;
+  RowsRun last;
+};
 
 class Version {
  public:
@@ -59,8 +66,8 @@ class Version {
   bool Batches(const model::Signature& signature) const;
 
   // Copies. Take() returns null when all are in use.
-  runtimes::Instance* Take() const BRIM_EXCLUDES(mutex_);
-  void Give(runtimes::Instance* instance) const BRIM_EXCLUDES(mutex_);
+  Copy* Take() const BRIM_EXCLUDES(mutex_);
+  void Give(Copy* copy) const BRIM_EXCLUDES(mutex_);
   std::size_t copies() const BRIM_EXCLUDES(mutex_);
   std::size_t copies_free() const BRIM_EXCLUDES(mutex_);
   // Loader only: makes one more copy (slow) and adds it; or drops a free one, false if none is
@@ -72,13 +79,13 @@ class Version {
   }
 
  private:
-  Parts parts_;  // instances: moved to all_ at construction.
+  Parts parts_;  // instances: moved into all_ at construction.
   const std::string number_text_;
   mutable VersionStats stats_;
   const std::unique_ptr<Lane> lane_;
   mutable Mutex mutex_;
-  std::vector<std::unique_ptr<runtimes::Instance>> all_ BRIM_GUARDED_BY(mutex_);
-  mutable std::vector<runtimes::Instance*> free_ BRIM_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Copy>> all_ BRIM_GUARDED_BY(mutex_);
+  mutable std::vector<Copy*> free_ BRIM_GUARDED_BY(mutex_);
 };
 
 using VersionHandle = std::shared_ptr<const Version>;

@@ -56,6 +56,11 @@ Result<MutableVersionHandle> LoadVersion(const VersionSpec& spec, runtimes::Host
   parts.config = spec.config;
   parts.info = parts.loaded->info();
   BRIM_RETURN_IF_ERROR(CheckSignature(spec.config, &parts.info));
+  if (!parts.info.note.empty()) {
+    logger.Warn("model_note", {{"model", spec.model},
+                               {"version", std::to_string(spec.number)},
+                               {"note", parts.info.note}});
+  }
   const std::uint64_t before = QuickResidentBytes();
   BRIM_RETURN_IF_ERROR(MakeCopies(spec, &parts));
   if (spec.config.warm_up) {
