@@ -5,7 +5,8 @@
 // model by Zipf popularity, and sleeps until the arrival is due, so that the caches see what a
 // server's see. With --sockets each inference's bytes come from and go to a peer over loopback TCP
 // (bare_copy.h). Copies have num_streams(0), so that an inference runs on its caller; f32. The
-// model keeps its dynamic shape unless --static. Prints one JSON line: infer/s, CPU-us per
+// model keeps its dynamic shape unless --static. --unfused leaves out the CPU device's generated
+// kernels, as Brim does where they may be wrong. Prints one JSON line: infer/s, CPU-us per
 // inference of the process (without loading and the peer), of infer() alone, of the peer, and more.
 #include <unistd.h>
 
@@ -31,7 +32,8 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: bare_openvino --model FILE --shape 1,150 [--callers N] [--seconds S] [--static]\n"
-    "                     [--rate R [--models N] [--zipf 1.1] [--seed 1]] [--sockets N]\n";
+    "                     [--unfused] [--rate R [--models N] [--zipf 1.1] [--seed 1]] [--sockets "
+    "N]\n";
 
 struct Options {
   std::string model;
@@ -39,6 +41,7 @@ struct Options {
   int callers = 1;
   double seconds = 3;
   bool is_static = false;
+  bool unfused = false;
   double rate = 0;  // Inferences a second of all callers; 0: closed loop.
   int models = 1;
   double zipf = 1.1;
@@ -79,6 +82,8 @@ bool Parse(int argc, char** argv, Options* options) {
     const std::string_view word = argv[i];
     if (word == "--static") {
       options->is_static = true;
+    } else if (word == "--unfused") {
+      options->unfused = true;
     } else if (++i == argc || !ParseValue(word, argv[i], options)) {
       return false;
     }
@@ -89,14 +94,15 @@ bool Parse(int argc, char** argv, Options* options) {
 
 Copies MakeCopies(const Options& options) {
   ov::Core core;
+  ov::AnyMap properties{ov::num_streams(0), ov::hint::inference_precision(ov::element::f32)};
+  if (options.unfused) properties["SNIPPETS_MODE"] = "DISABLE";
   Copies copies;
   for (int i = 0; i < (options.rate > 0 ? options.models : options.callers); ++i) {
     // Read again for each: models of a server do not share what was read.
     const std::shared_ptr<ov::Model> model = core.read_model(options.model);
     if (options.is_static) model->reshape(ov::PartialShape(options.shape));
     auto copy = std::make_unique<Copy>();
-    copy->compiled = core.compile_model(model, "CPU", ov::num_streams(0),
-                                        ov::hint::inference_precision(ov::element::f32));
+    copy->compiled = core.compile_model(model, "CPU", properties);
     copy->request = copy->compiled.create_infer_request();
     copy->input.assign(ov::shape_size(options.shape), 0.5f);
     copy->request.set_input_tensor(ov::Tensor(ov::element::f32, options.shape, copy->input.data()));

@@ -92,6 +92,7 @@ Result<model::ModelInfo> ToInfo(const brim_model_info& from, std::string_view ru
   info.runtime = runtime;
   info.precision = View(from.precision);
   info.device = View(from.device);
+  info.note = View(from.note);
   if (from.signature_count == 0 || from.signature_count > kSignaturesMax) {
     return Status(Code::kUnimplemented, "signatures_unsupported",
                   fmt::format("the model has {} signatures; from 1 to {} can be served",

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define BRIM_RUNTIME_ABI 1u
+#define BRIM_RUNTIME_ABI 2u
 #define BRIM_ERROR_TEXT_MAX 2048u
 
 /* Canonical gRPC codes (base/status.h): 0 is ok, 3 invalid argument, 5 not found, 12 unimplemented,
@@ -105,6 +105,8 @@ typedef struct brim_model_info {
   /* 1: instances share one compiled model, cost nothing, and run in parallel (TensorFlow).
    * 0: each instance holds a compiled copy (OpenVINO in caller-runs mode). */
   uint32_t instances_are_free;
+  /* What the runtime does otherwise than its owner would expect of it, in one line; "" usually. */
+  const char* note;
 } brim_model_info;
 
 typedef struct brim_run {

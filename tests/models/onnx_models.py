@@ -204,6 +204,75 @@ def spin():
     )
 
 
+def attention_nodes(x, prefix, weights, seed, heads=8, columns=64):
+    """Self-attention over [N, tokens, columns]; returns its nodes and their output."""
+    random = numpy.random.default_rng(seed)
+
+    def name(part):
+        return prefix + part
+
+    constants = {
+        "w": random.standard_normal((columns, 3 * columns)) / numpy.sqrt(columns),
+        "scale": numpy.array(1 / numpy.sqrt(columns // heads)),
+        "wo": random.standard_normal((columns, columns)) / numpy.sqrt(columns),
+    }
+    weights += [
+        numpy_helper.from_array(array.astype(numpy.float32), name(key))
+        for key, array in constants.items()
+    ]
+    shapes = {
+        "split": [0, 0, 3, heads, columns // heads], "join": [0, 0, columns], "first": [0]
+    }
+    weights += [
+        numpy_helper.from_array(numpy.array(shape, numpy.int64), name(key))
+        for key, shape in shapes.items()
+    ]
+    made = [
+        node("MatMul", [x, name("w")], [name("qkv")]),
+        node("Reshape", [name("qkv"), name("split")], [name("parts")]),
+        node("Transpose", [name("parts")], [name("by_head")], perm=[2, 0, 3, 1, 4]),
+    ]
+    made += [node("Split", [name("by_head")], [name(part + "1") for part in "qkv"], axis=0)]
+    made += [node("Squeeze", [name(part + "1"), name("first")], [name(part)]) for part in "qkv"]
+    made += [
+        node("Mul", [name("q"), name("scale")], [name("scaled")]),
+        node("Transpose", [name("k")], [name("kt")], perm=[0, 1, 3, 2]),
+        node("MatMul", [name("scaled"), name("kt")], [name("scores")]),
+        node("Softmax", [name("scores")], [name("weights")], axis=-1),
+        node("MatMul", [name("weights"), name("v")], [name("heads")]),
+        node("Transpose", [name("heads")], [name("by_token")], perm=[0, 2, 1, 3]),
+        node("Reshape", [name("by_token"), name("join")], [name("joined")]),
+        node("MatMul", [name("joined"), name("wo")], [name("out")]),
+    ]
+    return made, name("out")
+
+
+def attention(rows, tokens):
+    """8 heads; OpenVINO's fused kernel was wrong for fixed shapes with as many tokens as heads."""
+    weights = []
+    made, out = attention_nodes("x", "a_", weights, 4)
+    shape = [rows, tokens, 64]
+    return model(
+        [value("x", FLOAT, shape)], [value("y", FLOAT, shape)],
+        made + [node("Relu", [out], ["y"])], weights,
+    )
+
+
+def attention_if():
+    """The same in both branches of an If, the second with other weights."""
+    branches, shape = [], [1, 8, 64]
+    for prefix, seed in (("a_", 4), ("b_", 5)):
+        weights = []
+        made, out = attention_nodes("x", prefix, weights, seed)
+        branches.append(helper.make_graph(made, prefix, [], [value(out, FLOAT, shape)], weights))
+    return model(
+        [value("x", FLOAT, shape), value("first", TensorProto.BOOL, [1])],
+        [value("y", FLOAT, shape)],
+        [node("If", ["first"], ["chosen"], then_branch=branches[0], else_branch=branches[1]),
+         node("Relu", ["chosen"], ["y"])],
+    )
+
+
 def main():
     out = sys.argv[1]
     os.makedirs(out, exist_ok=True)
@@ -220,6 +289,9 @@ def main():
         "scalar": scalar(),
         "mixed": mixed(),
         "fixed_batch": fixed_batch(),
+        "attention": attention("N", "T"),
+        "attention_fixed": attention(1, 8),
+        "attention_if": attention_if(),
         "spin": spin(),
     }
     for name, made in models.items():

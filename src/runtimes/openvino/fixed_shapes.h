@@ -4,9 +4,8 @@
 // OpenVINO plans memory and kernels of such a graph once, where a dynamic one infers shapes node by
 // node in each run: measured 3 % (a recogniser of 7 ms) to 25 % (a classifier of 0.4 ms) less CPU.
 // It costs as much memory again, and its answers may differ from the dynamic graph's by rounding
-// (1e-6), so it is for the owner to ask for. OpenVINO 2026.4.1 was also seen to answer wrongly from
-// a static graph (OCR's recogniser at a width of 64, and at no other that was tried: 0.05 off where
-// the dynamic graph is right), so each such graph must first agree with the dynamic one.
+// (1e-6), so it is for the owner to ask for. As OpenVINO 2026.4.1 was seen to answer wrongly from
+// static graphs (attention_guard.h), each such graph must first agree with the dynamic one.
 // Threads: values.
 #pragma once
 

@@ -61,21 +61,17 @@ TEST_F(FixedShapesTest, OfSeveralInputs) {
   }
 }
 
-// OpenVINO 2026.4.1 compiles the recogniser wrongly for a width of 64. Where a later one does not,
-// this shape may be had.
-TEST_F(FixedShapesTest, WrongAnswersAreRefused) {
+// At widths of 61 to 68 the recogniser has as many tokens as heads (attention_guard.h).
+TEST_F(FixedShapesTest, WithoutFusedAttentionWhereThatIsWrong) {
   const auto plain = Load("ocr/rec.onnx");
   LoadOptions options;
   options.options = {{"fixed_shapes", "1x3x48x64"}};
-  const auto model = TryLoad(ModelPath("ocr/rec.onnx"), options);
-  if (!model.ok()) {
-    EXPECT_EQ(model.status().code(), Code::kFailedPrecondition);
-    EXPECT_NE(model.status().message().find("1x3x48x64"), std::string::npos);
-    return;
-  }
+  const auto model = Load("ocr/rec.onnx", options);
+  EXPECT_NE(model->info().note.find("fused attention"), std::string::npos);
   const Tensor input = Ramp({1, 3, 48, 64});
-  const auto a = Run(**model, *New(**model), {input})[0].As<float>();
+  const auto a = Run(*model, *New(*model), {input})[0].As<float>();
   const auto b = Run(*plain, *New(*plain), {input})[0].As<float>();
+  ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-4) << i;
 }
 

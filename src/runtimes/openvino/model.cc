@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "openvino/runtime/properties.hpp"
+#include "runtimes/openvino/attention_guard.h"
 #include "runtimes/openvino/types.h"
 
 namespace brim::runtimes {
@@ -194,6 +195,12 @@ brim_code CheckFixed(const brim_model& model, const std::string& precision, Comp
   return kOk;
 }
 
+std::string NoteOf(const brim_model& model) {
+  if (std::find(model.unfused.begin(), model.unfused.end(), true) == model.unfused.end()) return "";
+  return "OpenVINO's fused attention may answer wrongly for the shapes of this model, so it is "
+         "compiled without";
+}
+
 }  // namespace
 
 brim_code LoadModel(brim_runtime& runtime, const brim_load_options& options, brim_model** out,
@@ -226,6 +233,7 @@ brim_code LoadModel(brim_runtime& runtime, const brim_load_options& options, bri
         return code;
       }
       CompiledCopy copy = model->Compile(reading.model);
+      model->Guard(reading.model, &copy);
       precision = PrecisionOf(copy.front(), precision);
       if (const brim_code code = CheckFixed(*model, precision, &copy, error); code != kOk)
         return code;
@@ -239,22 +247,49 @@ brim_code LoadModel(brim_runtime& runtime, const brim_load_options& options, bri
   model->outputs = std::move(reading.outputs);
   model->table = std::make_unique<InfoTable>(
       PlatformOf(FormatOf(path)), precision, device,
-      std::vector<SignatureDeclaration>{std::move(reading.signature)}, false);
+      std::vector<SignatureDeclaration>{std::move(reading.signature)}, false, NoteOf(*model));
   *out = model.release();
   return kOk;
 }
 
 }  // namespace brim::runtimes
 
+ov::CompiledModel brim_model::CompileGraph(const std::shared_ptr<ov::Model>& read,
+                                           std::size_t graph) const {
+  std::shared_ptr<ov::Model> shaped = read;
+  if (graph > 0) {
+    shaped = read->clone();
+    shaped->reshape(fixed[graph - 1].shapes);
+  }
+  if (graph >= unfused.size() || !unfused[graph]) {
+    return core.compile_model(shaped, device, compile_properties);
+  }
+  ov::AnyMap properties = compile_properties;
+  properties["SNIPPETS_MODE"] = "DISABLE";
+  // The cache does not tell this property apart: it would give back the fused graph.
+  properties.erase(ov::cache_dir.name());
+  return core.compile_model(shaped, device, properties);
+}
+
 brim::runtimes::CompiledCopy brim_model::Compile(const std::shared_ptr<ov::Model>& read) const {
   brim::runtimes::CompiledCopy copy;
-  copy.push_back(core.compile_model(read, device, compile_properties));
-  for (const brim::runtimes::FixedShape& shape : fixed) {
-    const std::shared_ptr<ov::Model> shaped = read->clone();
-    shaped->reshape(shape.shapes);
-    copy.push_back(core.compile_model(shaped, device, compile_properties));
+  for (std::size_t graph = 0; graph <= fixed.size(); ++graph) {
+    copy.push_back(CompileGraph(read, graph));
   }
   return copy;
+}
+
+void brim_model::Guard(const std::shared_ptr<ov::Model>& read, brim::runtimes::CompiledCopy* copy) {
+  unfused.assign(copy->size(), false);
+  if (device != "CPU") return;
+  const bool hides = brim::runtimes::HidesAttention(*read);
+  if (!hides && !brim::runtimes::HasAttention(*read)) return;
+  for (std::size_t graph = 0; graph < copy->size(); ++graph) {
+    if (!hides && !brim::runtimes::MayMixUpHeads((*copy)[graph])) continue;
+    unfused[graph] = true;
+    (*copy)[graph] = {};  // Its memory first.
+    (*copy)[graph] = CompileGraph(read, graph);
+  }
 }
 
 brim::runtimes::CompiledCopy brim_model::TakeCopy() {

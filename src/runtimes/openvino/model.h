@@ -97,15 +97,21 @@ struct brim_model {
   std::unique_ptr<brim::runtimes::InfoTable> table;
   std::unique_ptr<brim::runtimes::ShapeCheck> shapes;  // Null when every shape is static.
   std::vector<brim::runtimes::FixedShape> fixed;       // In the order of a copy's further graphs.
+  std::vector<bool> unfused;  // By graph of a copy: compiled without fused attention. By Guard.
 
   // Throws what OpenVINO throws.
   brim::runtimes::CompiledCopy Compile(const std::shared_ptr<ov::Model>& read) const;
+  // Compiles again those of the first copy's graphs whose attention may answer wrongly
+  // (attention_guard.h); further copies are then compiled like it. Throws what OpenVINO throws.
+  void Guard(const std::shared_ptr<ov::Model>& read, brim::runtimes::CompiledCopy* copy);
   // A compiled copy: the one made at load, if nobody has it yet, else a new one from the unchanged
   // files.
   brim::runtimes::CompiledCopy TakeCopy();
   void KeepSpare(brim::runtimes::CompiledCopy copy) { spare_ = std::move(copy); }
 
  private:
+  ov::CompiledModel CompileGraph(const std::shared_ptr<ov::Model>& read, std::size_t graph) const;
+
   std::mutex mutex_;
   brim::runtimes::CompiledCopy spare_;  // Empty: taken.
 };

@@ -29,10 +29,12 @@ std::vector<brim_tensor> Rows(const std::vector<TensorDeclaration>& declarations
 }  // namespace
 
 InfoTable::InfoTable(std::string platform, std::string precision, std::string device,
-                     std::vector<SignatureDeclaration> signatures, bool instances_are_free)
+                     std::vector<SignatureDeclaration> signatures, bool instances_are_free,
+                     std::string note)
     : platform_(std::move(platform)),
       precision_(std::move(precision)),
       device_(std::move(device)),
+      note_(std::move(note)),
       declarations_(std::move(signatures)) {
   tensors_.reserve(2 * declarations_.size());
   for (const SignatureDeclaration& d : declarations_) {
@@ -48,6 +50,7 @@ InfoTable::InfoTable(std::string platform, std::string precision, std::string de
   info_.signatures = signatures_.data();
   info_.signature_count = static_cast<std::uint32_t>(signatures_.size());
   info_.instances_are_free = instances_are_free ? 1 : 0;
+  info_.note = note_.c_str();
 }
 
 std::uint32_t ElementBytes(std::int32_t dtype) {

@@ -45,7 +45,8 @@ struct SignatureDeclaration {
 class InfoTable {
  public:
   InfoTable(std::string platform, std::string precision, std::string device,
-            std::vector<SignatureDeclaration> signatures, bool instances_are_free);
+            std::vector<SignatureDeclaration> signatures, bool instances_are_free,
+            std::string note = {});
   InfoTable(const InfoTable&) = delete;
   InfoTable& operator=(const InfoTable&) = delete;
 
@@ -53,7 +54,7 @@ class InfoTable {
   const std::vector<SignatureDeclaration>& signatures() const { return declarations_; }
 
  private:
-  const std::string platform_, precision_, device_;
+  const std::string platform_, precision_, device_, note_;
   const std::vector<SignatureDeclaration> declarations_;
   std::vector<std::vector<brim_tensor>> tensors_;  // Inputs and outputs of each signature in turn.
   std::vector<brim_signature> signatures_;
