@@ -10,6 +10,9 @@ endforeach()
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  if(BRIM_PRECOMPILED)  # Without it ccache leaves alone whatever uses a precompiled header.
+    set(CCACHE env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  endif()
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 

@@ -1,6 +1,7 @@
 # brim_module(NAME
 #   SOURCES a.cc ...       compiled into the static library brim_NAME
-#   HEADERS a.h ...        public headers; each is compiled alone, so each includes what it needs
+#   HEADERS a.h ...        public headers; each is compiled first in its .cc or else alone, so each
+#                          includes what it needs
 #   DEPS base model ...    Brim modules this one may use: the whole list, enforced by the linker
 #   LIBS ZLIB::ZLIB ...    third-party targets
 #   TESTS a_test.cc ...    one gtest executable NAME_test
@@ -22,6 +23,26 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   list(APPEND BRIM_WARNINGS -Wthread-safety -Wno-shorten-64-to-32 -Wno-implicit-int-float-conversion)
 endif()
 
+include(cmake/precompiled.cmake)
+
+# Headers of this folder that no source of theirs reads before anything else, in NAME of the caller.
+# The others need no compilation of their own: their source is one, where nothing is precompiled.
+function(brim_headers_alone name sources)
+  set(alone)
+  foreach(header ${ARGN})
+    string(REGEX REPLACE "[.]h$" ".cc" source ${header})
+    set(first)
+    if(NOT BRIM_PRECOMPILED AND source IN_LIST sources)
+      file(STRINGS ${source} first LIMIT_COUNT 1 REGEX "^#include ")
+    endif()
+    file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR}/${header})
+    if(NOT first STREQUAL "#include \"${path}\"")
+      list(APPEND alone ${header})
+    endif()
+  endforeach()
+  set(${name} ${alone} PARENT_SCOPE)
+endfunction()
+
 function(brim_module name)
   cmake_parse_arguments(M "" "" "SOURCES;HEADERS;DEPS;LIBS;TESTS;TEST_LIBS;FUZZERS" ${ARGN})
   if(M_UNPARSED_ARGUMENTS)
@@ -32,8 +53,15 @@ function(brim_module name)
   add_library(${lib} STATIC ${M_SOURCES})
   target_include_directories(${lib} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_compile_options(${lib} PRIVATE ${BRIM_WARNINGS})
-  target_sources(${lib} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${M_HEADERS})
-  set_target_properties(${lib} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON LINKER_LANGUAGE CXX)
+  brim_headers_alone(alone "${M_SOURCES}" ${M_HEADERS})
+  set(in_source ${M_HEADERS})
+  list(REMOVE_ITEM in_source ${alone})
+  target_sources(${lib} PUBLIC
+    FILE_SET in_source TYPE HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${in_source}
+    FILE_SET alone TYPE HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${alone})
+  set_target_properties(${lib} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON LINKER_LANGUAGE CXX
+                        INTERFACE_HEADER_SETS_TO_VERIFY alone)
+  brim_precompile(${lib} precompiled ${M_LIBS})
   set(dep_libs)
   foreach(dep ${M_DEPS})
     string(REPLACE "/" "_" dep_id ${dep})
@@ -51,6 +79,7 @@ function(brim_module name)
     add_executable(${id}_test ${M_TESTS})
     target_compile_options(${id}_test PRIVATE ${BRIM_WARNINGS})
     target_link_libraries(${id}_test PRIVATE ${lib} ${M_TEST_LIBS} GTest::gtest_main)
+    brim_precompile(${id}_test precompiled_test ${M_LIBS})
     add_test(NAME ${id}_test COMMAND ${id}_test)
     set_tests_properties(${id}_test PROPERTIES TIMEOUT 300 LABELS unit)
     add_dependencies(unit_tests ${id}_test)
