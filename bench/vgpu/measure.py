@@ -17,23 +17,42 @@ def cells(shares=None, kernels=None, patterns=None, processes=(1, 4)):
             for count in processes]
 
 
-def loops(card, slices, cell, seconds):
-    """Runs the cell's tenants together; GPU nanoseconds per second of each slice, as the kernels themselves count."""
-    programs = [(index, card.tenant(name, "loop", "--kernel-us", cell["kernel_us"], "--pattern", cell["pattern"],
-                                    "--seconds", seconds))
-                for index, name in enumerate(slices) for _ in range(cell["processes"])]
+def loops(card, slices, cell, seconds, own_cards=False):
+    """Runs the cell's tenants together; of each slice the GPU nanoseconds per second, as the kernels themselves count,
+    and the part of the time that its threads were ready to run and had no core. own_cards: a fake card for each slice."""
+    def start(index, name):
+        own = {"FAKE_CUDA_STATE": str(card.folder / f"own{index}")} if own_cards else {}
+        return card.tenant(name, "loop", "--kernel-us", cell["kernel_us"], "--pattern", cell["pattern"], "--seconds", seconds,
+                           **own)
+
+    programs = [(index, start(index, name)) for index, name in enumerate(slices) for _ in range(cell["processes"])]
     for _, program in programs:
         if (said := program.line()) != "ready":
             raise Failed(f"tenant: {said}")
-    start = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 100_000_000
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 100_000_000
     for _, program in programs:
-        program.tell(start)
-    rates = [0.0] * len(slices)
+        program.tell(begin)
+    rates, waits = [0.0] * len(slices), [0.0] * len(slices)
     for index, program in programs:
         answer = program.answer(seconds + 120)
         rates[index] += answer["gpu_ns"] / max(1, answer["window_ns"])
+        waits[index] += answer.get("host_wait_ns", 0) / max(1, answer["window_ns"]) / cell["processes"]
     card.finish()
-    return rates
+    return rates, waits
+
+
+def best_shares(cores, wants):
+    """What an arbiter without fault would give: each in proportion to its units, nobody more than it can use of a card of
+    its own; what one leaves goes to the others in the same way. In percent of what is given."""
+    got, open_, left = [0.0] * len(cores), set(range(len(cores))), 1.0
+    while open_:
+        units = sum(cores[i] for i in open_)
+        full = {i for i in open_ if wants[i] <= left * cores[i] / units}
+        for i in full or open_:
+            got[i] = wants[i] if full else left * cores[i] / units
+        left -= sum(got[i] for i in full)
+        open_ = open_ - full if full else set()
+    return [100 * part / max(1e-9, sum(got)) for part in got]
 
 
 def seconds_for(cell, base):
@@ -42,16 +61,20 @@ def seconds_for(cell, base):
 
 
 def share_cell(card, cell, base_seconds=2.0):
-    """One cell: shares received in slices, and the same programs without slices."""
+    """One cell: shares received in slices, and the same programs without slices. On the fake card, where each waits for
+    each of its kernels, also what their hosts let them use: the same programs, each with a card of its own."""
     names = [f"s{i}" for i in range(len(cell["cores"]))]
     memory = card.nvml.memory()["total"] // MIB // (len(names) + 1)
     seconds = seconds_for(cell, base_seconds)
     out = dict(cell)
-    out["none_rates"] = loops(card, [None] * len(names), cell, seconds)
+    out["none_rates"], _ = loops(card, [None] * len(names), cell, seconds)
+    if card.fake and cell["pattern"] == "sync":
+        out["wants"], _ = loops(card, [None] * len(names), cell, seconds / 2, own_cards=True)
+        out["best"] = best_shares(cell["cores"], out["wants"])
     for name, cores in zip(names, cell["cores"]):
         card.slice(name, cores, memory)
     try:
-        out["ours_rates"] = loops(card, names, cell, seconds)
+        out["ours_rates"], out["host_wait"] = loops(card, names, cell, seconds)
     finally:
         card.finish()
         card.remove(*names)
@@ -71,35 +94,89 @@ def alone_cell(card, cell, base_seconds=2.0):
     card.slice("alone", 10, memory)
     try:
         for _ in range(2):
-            native.append(sum(loops(card, [None], one, seconds)))
-            sliced.append(sum(loops(card, ["alone"], one, seconds)))
+            native.append(sum(loops(card, [None], one, seconds)[0]))
+            sliced.append(sum(loops(card, ["alone"], one, seconds)[0]))
     finally:
         card.finish()
         card.remove("alone")
     return {**one, "none": {"busy": max(native), "got": [100]}, "ours": {"busy": max(sliced), "got": [100]}}
 
 
-def hooks(card, rounds=5, calls=20000, processes=1, cpus=None, kernel_us=0):
-    """Nanoseconds of each call natively and in a slice, in turn; medians over the rounds."""
+CALLS = ("launch_ns", "alloc_ns", "free_ns")
+PARTS = {"median": 0.5, "p90": 0.9, "p99": 0.99}
+WARM_CALLS = 256
+
+
+def quantiles(counts):
+    """Of a histogram {low edge in ns: calls}."""
+    edges, total = sorted(counts), sum(counts.values())
+    out = {}
+    for part, share in PARTS.items():
+        left = share * total
+        for edge in edges:
+            left -= counts[edge]
+            if left < 0:
+                break
+        out[part] = edge if edges else 0
+    return out
+
+
+def turn(programs, calls):
+    """All programs at once; for each kind of call the quantiles over all of them, of all calls and of the quiet ones."""
+    for program in programs:
+        program.tell(calls)
+    answers = [program.answer() for program in programs]
+    out = {}
+    for call in CALLS:
+        quiet, every = {}, {}
+        for answer in answers:
+            for kind in ("quiet", "disturbed"):
+                for low, count in answer[call][kind].items():
+                    every[int(low)] = every.get(int(low), 0) + count
+                    if kind == "quiet":
+                        quiet[int(low)] = quiet.get(int(low), 0) + count
+        out[call] = {"all": quantiles(every), "quiet": quantiles(quiet),
+                     **{word: sum(answer[call][word] for answer in answers) for word in ("groups", "quiet_groups", "taken", "given")}}
+    return out
+
+
+def paired(pairs, call, which):
+    """Medians over the turns of each side, and of the difference within each pair of turns."""
+    out = {side: {part: statistics.median(pair[side][call][which][part] for pair in pairs) for part in PARTS}
+           for side in ("native", "slice")}
+    apart = {part: sorted(pair["slice"][call][which][part] - pair["native"][call][which][part] for pair in pairs)
+             for part in PARTS}
+    out["added"] = {part: statistics.median(values) for part, values in apart.items()}
+    # Of the difference in p99: what three quarters of the pairs stay above, and below.
+    out["added_p99_quartiles"] = [apart["p99"][len(pairs) // 4], apart["p99"][-1 - len(pairs) // 4]]
+    return out
+
+
+def hooks(card, turns=40, calls=4096, processes=1, cpus=None, kernel_us=0):
+    """Nanoseconds of each call natively and in a slice. The programs of both sides stay and take turns, so that the two
+    turns of a pair are a fraction of a second apart; figures are medians over the pairs."""
     memory = card.nvml.memory()["total"] // MIB // 2
     card.slice("hooks", 100, memory)
-    found = {"native": [], "slice": []}
     try:
-        for _ in range(rounds):
-            for side, name in (("native", None), ("slice", "hooks")):
-                programs = [card.tenant(name, "hooks", "--calls", calls, "--kernel-us", kernel_us, cpus=cpus)
-                            for _ in range(processes)]
-                found[side] += [program.answer() for program in programs]
-                card.finish()
+        sides = {side: [card.tenant(name, "hooks", "--kernel-us", kernel_us, cpus=cpus) for _ in range(processes)]
+                 for side, name in (("native", None), ("slice", "hooks"))}
+        for side in sides.values():
+            for program in side:
+                if (said := program.line()) != "ready":
+                    raise Failed(f"tenant: {said}")
+            turn(side, WARM_CALLS)
+        pairs = []
+        for number in range(turns):
+            order = ("native", "slice") if number % 2 == 0 else ("slice", "native")
+            pairs.append({side: turn(sides[side], calls) for side in order})
     finally:
         card.finish()
         card.remove("hooks")
-    out = {"processes": processes, "rounds": rounds, "calls": calls}
-    for call in ("launch_ns", "alloc_ns", "free_ns"):
-        row = {side: {part: statistics.median(one[call][part] for one in found[side]) for part in ("median", "p90", "p99")}
-               for side in found}
-        row["added"] = {part: row["slice"][part] - row["native"][part] for part in ("median", "p90", "p99")}
-        out[call] = row
+    out = {"processes": processes, "turns": turns, "calls": calls}
+    for call in CALLS:
+        switches = {side: {word: sum(pair[side][call][word] for pair in pairs)
+                           for word in ("groups", "quiet_groups", "taken", "given")} for side in ("native", "slice")}
+        out[call] = {**paired(pairs, call, "all"), "quiet": paired(pairs, call, "quiet"), "switches": switches}
     return out
 
 

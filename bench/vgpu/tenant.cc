@@ -4,7 +4,7 @@
 //
 //   tenant loop    --kernel-us N --pattern async|sync|graph --seconds S [--request N
 //                  --idle-us N]   launches from the time that its input says
-//   tenant hooks   --calls N            nanoseconds of each launch and of each alloc and free
+//   tenant hooks   [--kernel-us N]      each line of input says how many calls of each kind to time
 //   tenant start                        starts, makes a context, says how long that took
 //   tenant memory  --way W --step N     takes memory by one kind of allocation until refused
 //   tenant hold    --bytes N            holds memory until standard input closes

@@ -1,8 +1,10 @@
-// tenant loop, hooks, start: time on the card, and time of the calls.
+// tenant loop, start: time on the card, and time until there is a context.
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "tenant.h"
@@ -124,6 +126,25 @@ int Requests(const Options& options, Work* work, std::int64_t from, std::int64_t
   return 0;
 }
 
+// Nanoseconds that the process's threads were ready to run and no core took them: what the host,
+// and not the card, keeps a program waiting.
+std::int64_t HostWait() {
+  std::int64_t sum = 0;
+  DIR* const tasks = opendir("/proc/self/task");
+  if (tasks == nullptr) return 0;
+  while (const dirent* const task = readdir(tasks)) {
+    if (task->d_name[0] == '.') continue;
+    const std::string path = std::string("/proc/self/task/") + task->d_name + "/schedstat";
+    FILE* const file = fopen(path.c_str(), "r");
+    if (file == nullptr) continue;
+    long long ran = 0, waited = 0;
+    if (fscanf(file, "%lld %lld", &ran, &waited) == 2) sum += waited;
+    fclose(file);
+  }
+  closedir(tasks);
+  return sum;
+}
+
 }  // namespace
 
 // Counts kernels that ended between --start plus a tenth of a second and the end, so that tenants
@@ -149,6 +170,7 @@ int Loop(const Options& options) {
   std::int64_t steps = 0;
   std::int64_t before = -1;
   std::int64_t before_at = start;
+  std::int64_t host_wait = 0;
   for (std::int64_t now = Now(); now < until; now = Now()) {
     work.Step();
     ++steps;
@@ -160,63 +182,17 @@ int Loop(const Options& options) {
     if (before < 0 && Now() >= from) {
       before = work.pattern == "sync" ? steps : counter.done();
       before_at = Now();
+      host_wait = HostWait();
     }
   }
   const std::int64_t done = work.pattern == "sync" ? steps : counter.done();
   const std::int64_t ended = Now();
+  host_wait = HostWait() - host_wait;
   work.Wait();
   const std::int64_t kernels = (done - std::max<std::int64_t>(before, 0)) * work.per_step;
-  printf("{\"kernels\":%lld,\"gpu_ns\":%lld,\"window_ns\":%lld}\n", static_cast<long long>(kernels),
-         static_cast<long long>(kernels * work.kernel_ns),
-         static_cast<long long>(ended - before_at));
-  return 0;
-}
-
-// What the calls cost the caller. Launches come in groups, each emptied and followed by a pause, so
-// that no call waits for room in a queue or for the card's time: what is measured is the call.
-int Hooks(const Options& options) {
-  constexpr int kGroup = 32;
-  const Card card;
-  const int calls = static_cast<int>(options.Number("calls", 20000));
-  const auto kernel_ns = static_cast<std::int64_t>(options.Number("kernel-us", 0)) * 1000;
-  Kernel kernel(kernel_ns);
-  const auto wait = BRIM_CALL(cuCtxSynchronize);
-  const auto allocate = BRIM_CALL(cuMemAlloc_v2);
-  const auto release = BRIM_CALL(cuMemFree_v2);
-  std::vector<std::int64_t> launches, allocations, frees;
-  const auto record = [](std::vector<std::int64_t>* times, std::int64_t from) {
-    times->push_back(Now() - from);
-  };
-  for (int i = 0; i < calls / 10; ++i) kernel.Launch(nullptr);  // Learned, and warm.
-  Check("cuCtxSynchronize", wait());
-  std::int64_t group = Now();
-  for (int i = 0; i < calls; ++i) {
-    const std::int64_t from = Now();
-    kernel.Launch(nullptr);
-    record(&launches, from);
-    if (i % kGroup != kGroup - 1) continue;
-    Check("cuCtxSynchronize", wait());
-    SleepUntil(group + kGroup * (20'000 + kernel_ns));
-    group = Now();
-    kernel.Launch(nullptr);  // The first after a sleep finds cold caches: not counted.
-  }
-  Check("cuCtxSynchronize", wait());
-  for (int i = 0; i < calls; ++i) {
-    CUdeviceptr at = 0;
-    std::int64_t from = Now();
-    Check("cuMemAlloc", allocate(&at, 4096));
-    record(&allocations, from);
-    from = Now();
-    Check("cuMemFree", release(at));
-    record(&frees, from);
-  }
-  printf("{");
-  Print("launch_ns", std::move(launches));
-  printf(",");
-  Print("alloc_ns", std::move(allocations));
-  printf(",");
-  Print("free_ns", std::move(frees));
-  printf("}\n");
+  printf("{\"kernels\":%lld,\"gpu_ns\":%lld,\"window_ns\":%lld,\"host_wait_ns\":%lld}\n",
+         static_cast<long long>(kernels), static_cast<long long>(kernels * work.kernel_ns),
+         static_cast<long long>(ended - before_at), static_cast<long long>(host_wait));
   return 0;
 }
 

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "apps/plan.h"
+#include "apps/command_line.h"
 #include "io/server.h"
 #include "planner/formats/nearest_name.h"
 #include "vgpu/agent/agent.h"
@@ -110,7 +110,7 @@ int AgentCommand(const std::vector<std::string>& arguments) {
   app.add_option("--port", flags.port, "Its port; 0 lets the kernel choose.")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   return parsed.run ? RunAgent(flags) : parsed.exit_code;
 }
 

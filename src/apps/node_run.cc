@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
+#include "apps/command_line.h"
 #include "apps/node.h"
-#include "apps/plan.h"
 #include "base/text.h"
+#include "planner/report/report.h"
 #include "vgpu/agent/card_probe.h"
 
 namespace brim::apps {
@@ -34,27 +36,59 @@ void SetFirst(const char* variable, const std::string& folder) {
   setenv(variable, (empty ? folder : folder + ":" + before).c_str(), 1);
 }
 
+// The library to preload, or why there is none to be had.
+Result<std::string> PreloadLibrary(const std::string& shim) {
+  const std::string library = shim + "/libbrim_preload.so";
+  if (access(library.c_str(), R_OK) != 0) {
+    return Status(Code::kNotFound, "no_preload",
+                  fmt::format("{} is missing: install the whole package, build the target "
+                              "brim_preload, or use --inject replace",
+                              library));
+  }
+  // The loader takes both for the end of a name.
+  if (library.find_first_of(" :") != std::string::npos) {
+    return Status(Code::kInvalidArgument, "preload_path",
+                  fmt::format("{} cannot be preloaded: its path has a space or a colon; move the "
+                              "package, or use --inject replace",
+                              library));
+  }
+  return library;
+}
+
+// What each backend offers on each card, with the reason.
+void AddOffers(vgpu::Node* node, const std::vector<vgpu::CardInfo>& cards,
+               planner::Report* report) {
+  planner::ReportTable& table = report->Table(
+      "backends", {{"card", ""}, {"backend", ""}, {"holds", ""}, {"works", ""}, {"reason", ""}},
+      "what can enforce a slice");
+  for (const vgpu::CardInfo& card : cards) {
+    for (const vgpu::Offer& offer : node->Offers(card).offers) {
+      table.Row({static_cast<std::int64_t>(card.index), offer.backend, offer.holds, offer.works,
+                 offer.reason});
+    }
+  }
+}
+
 }  // namespace
 
 int NodeRun(const std::vector<std::string>& arguments) {
   constexpr const char* kName = "brim node run";
   std::string folder = vgpu::Node::DefaultFolder();
   std::string slice;
+  std::string inject = "replace";
   // What follows "--" is the program's own.
-  std::vector<std::string> own;
-  std::vector<std::string> program;
-  bool mine = true;
-  for (const std::string& argument : arguments) {
-    if (mine && argument == "--") {
-      mine = false;
-    } else {
-      (mine ? own : program).push_back(argument);
-    }
-  }
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  const std::vector<std::string> own(arguments.begin(), end);
+  std::vector<std::string> program(end == arguments.end() ? end : end + 1, arguments.end());
   CLI::App app("Runs a program in a slice: brim node run --slice NAME -- COMMAND ARGUMENTS", kName);
   AddNodeFolder(&app, &folder);
   app.add_option("--slice", slice, "Name of the slice.")->required();
-  const ParsedPlan parsed = ParsePlan(&app, own);
+  app.add_option("--inject", inject,
+                 "replace: our libcuda.so.1 is found first; preload: one library is preloaded, for "
+                 "programs that find the driver by a path of their own.")
+      ->check(CLI::IsMember({"replace", "preload"}))
+      ->capture_default_str();
+  const CommandLine parsed = ParseCommandLine(&app, own);
   if (!parsed.run) return parsed.exit_code;
   if (program.empty()) {
     std::fprintf(stderr,
@@ -64,7 +98,7 @@ int NodeRun(const std::vector<std::string>& arguments) {
   }
   Result<vgpu::Node> node = OpenNode(folder, false);
   if (!node.ok()) return FailNode(kName, node.status());
-  const vgpu::SliceSpec* const spec = node->Find(slice);
+  const vgpu::SliceSpec* spec = node->Find(slice);
   if (spec == nullptr) {
     return FailNode(
         kName,
@@ -82,6 +116,12 @@ int NodeRun(const std::vector<std::string>& arguments) {
                                    : "this host has no libcuda.so.1: install the NVIDIA driver, "
                                      "or name the file in BRIM_REAL_LIBCUDA"));
   }
+  const bool preload = inject == "preload";
+  const Result<std::string> library = preload ? PreloadLibrary(shim) : std::string();
+  if (!library.ok()) return FailNode(kName, library.status());
+  // First: a backend that is asked may start a program of the driver's, which needs no slice.
+  if (const Status entered = node->Enter(slice); !entered.ok()) return FailNode(kName, entered);
+  spec = node->Find(slice);
   const vgpu::CardInfo* const card = node->Card(spec->card);
   setenv("BRIM_SLICE", node->SliceFolder(slice).c_str(), 1);
   setenv("BRIM_REAL_LIBCUDA", cuda.c_str(), 1);
@@ -90,7 +130,7 @@ int NodeRun(const std::vector<std::string>& arguments) {
     setenv("BRIM_REAL_LIBNVIDIA_ML", nvml.c_str(), 1);
   }
   if (card != nullptr) setenv("CUDA_VISIBLE_DEVICES", card->uuid.c_str(), 1);
-  SetFirst("LD_LIBRARY_PATH", shim);
+  SetFirst(preload ? "LD_PRELOAD" : "LD_LIBRARY_PATH", preload ? *library : shim);
   std::vector<char*> argv;
   for (std::string& argument : program) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -106,7 +146,7 @@ int NodeDoctor(const std::vector<std::string>& arguments) {
   CLI::App app("What this host has for slices, and what is missing.", kName);
   AddNodeFolder(&app, &folder);
   app.add_flag("--json", json, "Print JSON.");
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   if (!parsed.run) return parsed.exit_code;
   planner::Report report(kName);
   bool good = true;
@@ -130,11 +170,6 @@ int NodeDoctor(const std::vector<std::string>& arguments) {
   } else {
     report.Text("driver_version", probe->driver.driver_version);
     report.Text("cuda_version", probe->driver.cuda_version);
-    report.Text("memory_limits", probe->driver.native_memory_limits
-                                     ? "shim (NVML names its own; not used)"
-                                     : "shim");
-    report.Text("compute_shares", "shim");
-    report.Text("mps", probe->driver.mps_control ? "installed" : "not installed");
     planner::ReportTable& cards =
         report.Table("cards", {{"card", ""}, {"name", ""}, {"uuid", ""}, {"memory", "MiB"}});
     for (const vgpu::CardInfo& card : probe->cards) {
@@ -143,7 +178,8 @@ int NodeDoctor(const std::vector<std::string>& arguments) {
     }
     if (probe->cards.empty()) miss("The driver sees no card.");
   }
-  const Result<vgpu::Node> node = vgpu::Node::Open(folder);
+  Result<vgpu::Node> node = vgpu::Node::Open(folder);
+  if (node.ok() && probe.ok()) AddOffers(&*node, probe->cards, &report);
   report.Text("dir", node.ok() ? folder : folder + ": " + node.status().message());
   for (std::size_t i = 0; node.ok() && i < node->state().slices.size(); ++i) {
     const Status fault = node->Fault(node->state().slices[i].name);

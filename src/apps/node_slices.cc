@@ -4,10 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "apps/command_line.h"
 #include "apps/node.h"
-#include "apps/plan.h"
 #include "base/text.h"
+#include "planner/report/report.h"
 #include "vgpu/agent/agent.h"
+#include "vgpu/ledger/ledger.h"
 
 namespace brim::apps {
 namespace {
@@ -18,7 +20,7 @@ struct SliceFlags {
   std::string name;
   std::uint32_t card = 0;
   std::uint32_t cores = 0;
-  std::string memory, soft_memory, policy, priority, owner;
+  std::string memory, soft_memory, policy, priority, owner, memory_backend, cores_backend;
   bool json = false;
 };
 
@@ -36,6 +38,14 @@ void AddSliceFlags(CLI::App* app, SliceFlags* f, bool create) {
   if (create) {
     cores->required();
     memory->required();
+    app->add_option("--memory-backend", f->memory_backend,
+                    "Who keeps it within its memory: auto (default), shim, or native, the driver's "
+                    "own limit. auto takes native where it works.")
+        ->check(CLI::IsMember({"auto", "shim", "native"}));
+    app->add_option("--cores-backend", f->cores_backend,
+                    "Who shares out the card's time: auto (default), shim, or mps, which gives "
+                    "each process a part of the multiprocessors. auto is shim.")
+        ->check(CLI::IsMember({"auto", "shim", "mps"}));
   }
   app->add_option(
       "--soft-memory", f->soft_memory,
@@ -77,7 +87,9 @@ std::string Sentence(const vgpu::SliceSpec& s) {
   return fmt::format("slice '{}': card {}, {} units, {}{}, {}, {}", s.name, s.card, s.cores,
                      HumanBytes(s.memory_hard), soft,
                      s.share == vgpu::Share::kHard ? "hard" : "elastic",
-                     s.priority == vgpu::Priority::kOffline ? "offline" : "online");
+                     s.priority == vgpu::Priority::kOffline ? "offline" : "online") +
+         fmt::format("; memory by {}, cores by {}", NameOf(s.memory_backend),
+                     NameOf(s.cores_backend));
 }
 
 int Create(const std::vector<std::string>& arguments) {
@@ -85,7 +97,7 @@ int Create(const std::vector<std::string>& arguments) {
   SliceFlags f;
   CLI::App app("Cuts a slice from a card.", kName);
   AddSliceFlags(&app, &f, true);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   if (!parsed.run) return parsed.exit_code;
   const Result<vgpu::SliceChange> asked = ChangeOf(f);
   if (!asked.ok()) return FailNode(kName, asked.status());
@@ -101,6 +113,16 @@ int Create(const std::vector<std::string>& arguments) {
   if (const Status good = vgpu::CheckSpec(spec); !good.ok()) return FailNode(kName, good);
   Result<vgpu::Node> node = OpenNode(f.folder, true);
   if (!node.ok()) return FailNode(kName, node.status());
+  // A card that is not there is refused by Create(), which says which there are.
+  if (const vgpu::CardInfo* const card = node->Card(f.card)) {
+    const Result<vgpu::BackendWish> wish = vgpu::ParseWish(f.memory_backend, f.cores_backend);
+    if (!wish.ok()) return FailNode(kName, wish.status());
+    const Result<vgpu::BackendChoice> choice =
+        vgpu::ChooseBackends(*wish, node->Offers(*card, &*wish));
+    if (!choice.ok()) return FailNode(kName, choice.status());
+    spec.memory_backend = choice->memory;
+    spec.cores_backend = choice->cores;
+  }
   if (const Status made = node->Create(spec); !made.ok()) return FailNode(kName, made);
   std::printf("%s\nRun something in it:\n  brim node run --slice %s -- COMMAND\n",
               Sentence(spec).c_str(), spec.name.c_str());
@@ -115,7 +137,7 @@ int Resize(const std::vector<std::string>& arguments) {
       "allocations are refused until enough was freed.",
       kName);
   AddSliceFlags(&app, &f, false);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   if (!parsed.run) return parsed.exit_code;
   const Result<vgpu::SliceChange> change = ChangeOf(f);
   if (!change.ok()) return FailNode(kName, change.status());
@@ -129,6 +151,11 @@ int Resize(const std::vector<std::string>& arguments) {
     std::printf("It holds %s: nothing more is given until that is below the limit.\n",
                 HumanBytes(held).c_str());
   }
+  if (spec->cores_backend == vgpu::CoresBackend::kMps && change->cores) {
+    std::puts(
+        "Programs that run keep their part of the multiprocessors: MPS gives it at the "
+        "start.");
+  }
   return 0;
 }
 
@@ -138,7 +165,7 @@ int Remove(const std::vector<std::string>& arguments) {
   CLI::App app("Removes a slice that no process is in.", kName);
   AddNodeFolder(&app, &f.folder);
   app.add_option("NAME", f.name, "Name of the slice.")->required();
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   if (!parsed.run) return parsed.exit_code;
   Result<vgpu::Node> node = OpenNode(f.folder, false);
   if (!node.ok()) return FailNode(kName, node.status());
@@ -173,7 +200,7 @@ int List(const std::vector<std::string>& arguments) {
   CLI::App app("The slices of this host and what they use.", kName);
   AddNodeFolder(&app, &f.folder);
   app.add_flag("--json", f.json, "Print JSON.");
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   if (!parsed.run) return parsed.exit_code;
   Result<vgpu::Node> node = OpenNode(f.folder, false);
   if (!node.ok()) return FailNode(kName, node.status());
@@ -195,6 +222,22 @@ int List(const std::vector<std::string>& arguments) {
   return 0;
 }
 
+// Who enforces the slice, and what the driver itself counts where it does.
+void AddBackends(vgpu::Node* node, const vgpu::SliceSpec& spec, planner::Report* report) {
+  report->Text("memory_backend", std::string(NameOf(spec.memory_backend)));
+  report->Text("cores_backend", std::string(NameOf(spec.cores_backend)));
+  const Result<std::optional<std::uint64_t>> used = node->DriverUsed(spec);
+  if (!used.ok()) {
+    report->Note(
+        fmt::format("The driver's limit is not in force: {}. The agent and `brim node run "
+                    "--slice {}` put it back.",
+                    used.status().message(), spec.name));
+  } else if (*used) {
+    report->Count("driver_used", static_cast<std::int64_t>(**used), "bytes",
+                  "counted by the driver against its own limit");
+  }
+}
+
 int Show(const std::vector<std::string>& arguments) {
   constexpr const char* kName = "brim node slices show";
   SliceFlags f;
@@ -202,7 +245,7 @@ int Show(const std::vector<std::string>& arguments) {
   AddNodeFolder(&app, &f.folder);
   app.add_option("NAME", f.name, "Name of the slice.")->required();
   app.add_flag("--json", f.json, "Print JSON.");
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
+  const CommandLine parsed = ParseCommandLine(&app, arguments);
   if (!parsed.run) return parsed.exit_code;
   Result<vgpu::Node> node = OpenNode(f.folder, false);
   if (!node.ok()) return FailNode(kName, node.status());
@@ -218,6 +261,7 @@ int Show(const std::vector<std::string>& arguments) {
       *spec, *node->Files(f.name), node->FilesOfCard(spec->card), SystemClock().Now());
   planner::Report report(kName);
   AddRow(figures, &report.Table("slices", Columns()));
+  AddBackends(&*node, *spec, &report);
   planner::ReportTable& memory = report.Table("memory", {{"class", ""}, {"held", "bytes"}});
   for (int i = 0; i < vgpu::kMemoryClasses; ++i) {
     memory.Row({Text(vgpu::MemoryClassName(static_cast<vgpu::MemoryClass>(i))),
@@ -249,7 +293,8 @@ int NodeSlices(const std::vector<std::string>& arguments) {
   std::fputs(
       "Usage: brim node slices create NAME --card 0 --cores 30 --memory 8GiB [--soft-memory 4GiB]\n"
       "                               [--policy elastic|hard] [--priority online|offline]\n"
-      "                               [--owner WHO]\n"
+      "                               [--owner WHO] [--memory-backend auto|shim|native]\n"
+      "                               [--cores-backend auto|shim|mps]\n"
       "       brim node slices list [--json]\n"
       "       brim node slices show NAME [--json]\n"
       "       brim node slices resize NAME [the options of create]\n"

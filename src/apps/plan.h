@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,22 +39,16 @@ struct PlanFlags {
   std::uint64_t seed = 1;
   std::size_t rows_max = 40;  // Rows of a table that are printed for people; 0: all.
 };
-void AddPlanFlags(CLI::App* app, PlanFlags* flags);
 
-// Parses; an exit code where there is nothing left to do (--help, or an error, both printed).
-// `app` was given its description, flags and examples by the caller.
-struct ParsedPlan {
-  bool run = false;
-  int exit_code = 0;
-};
-ParsedPlan ParsePlan(CLI::App* app, const std::vector<std::string>& arguments);
+// Fills the report and, where --svg was given, the text of the picture.
+using PlanMaker = std::function<Status(planner::Report* report, std::string* svg)>;
+// All of a subcommand but its own: adds the flags above to `app` (which has its description, flags
+// and examples), parses, makes, and prints the report, or the error with the next command to type.
+// Returns the exit code.
+int RunPlan(CLI::App* app, const std::vector<std::string>& arguments, PlanFlags* flags,
+            const PlanMaker& make);
 
 // Prints to standard error, once a computation has taken two seconds, and at most twice a second.
 planner::Progress StderrProgress();
-
-// Prints the report (text or JSON by the flags) and writes the picture; the exit code.
-int FinishPlan(const planner::Report& report, const PlanFlags& flags, const std::string& svg_text);
-// Prints "brim plan pack: <message>" and the next command to type; returns 1.
-int FailPlan(const char* command, const Status& status);
 
 }  // namespace brim::apps

@@ -389,18 +389,12 @@ int PlanBound(const std::vector<std::string>& arguments) {
       ->check(CLI::Range(0.0, 100.0));
   app.add_flag("--lifetimes", flags.lifetimes,
                "Pods come and go (arrives_s, leaves_s): bounds for the fullest moment.");
-  AddPlanFlags(&app, &flags.plan);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  if (flags.nodes.empty() && (flags.compact > 0 || flags.stream > 0)) {
-    return FailPlan(kCommand, Status(Code::kInvalidArgument, "no_nodes",
-                                     "--compact and --stream need --nodes FILE"));
-  }
-  Report report(kCommand);
-  std::string svg;
-  const Status done = Run(flags, &report, &svg);
-  if (!done.ok()) return FailPlan(kCommand, done);
-  return FinishPlan(report, flags.plan, svg);
+  return RunPlan(&app, arguments, &flags.plan, [&](Report* report, std::string* svg) {
+    if (flags.nodes.empty() && (flags.compact > 0 || flags.stream > 0)) {
+      return Status(Code::kInvalidArgument, "no_nodes", "--compact and --stream need --nodes FILE");
+    }
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

@@ -267,14 +267,9 @@ int PlanConsolidate(const std::vector<std::string>& arguments) {
   app.footer(kExamples);
   Flags flags;
   AddOptions(&app, &flags);
-  AddPlanFlags(&app, &flags.plan);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  planner::Report report(kCommand);
-  std::string svg;
-  const Status status = Run(flags, &report, &svg);
-  if (!status.ok()) return FailPlan(kCommand, status);
-  return FinishPlan(report, flags.plan, svg);
+  return RunPlan(&app, arguments, &flags.plan, [&](planner::Report* report, std::string* svg) {
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

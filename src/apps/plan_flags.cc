@@ -8,9 +8,9 @@
 #include <memory>
 #include <string_view>
 
+#include "apps/command_line.h"
 #include "apps/plan.h"
 #include "io/text_file.h"
-#include "planner/formats/nearest_name.h"
 
 namespace brim::apps {
 namespace {
@@ -49,22 +49,6 @@ class ProgressLine {
   Time next_ = std::chrono::steady_clock::now() + std::chrono::seconds(2);
 };
 
-// What an unknown flag was meant to be.
-std::string Suggestion(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  const std::vector<std::string_view> known(names.begin(), names.end());
-  for (const std::string& extra : app.remaining()) {
-    const std::string typed = extra.substr(0, extra.find('='));
-    if (typed.starts_with("--")) return planner::DidYouMean(typed, known);
-  }
-  return {};
-}
-
-}  // namespace
-
 void AddPlanFlags(CLI::App* app, PlanFlags* flags) {
   constexpr const char* kGroup = "Output";
   app->add_flag("--json", flags->json, "Print JSON: the same values, all rows, all digits.")
@@ -88,31 +72,7 @@ void AddPlanFlags(CLI::App* app, PlanFlags* flags) {
       ->capture_default_str();
 }
 
-ParsedPlan ParsePlan(CLI::App* app, const std::vector<std::string>& arguments) {
-  const std::string name = app->get_name();
-  app->get_formatter()->column_width(36);
-  // CLI11 takes arguments in reverse order.
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-  try {
-    app->parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app->help().c_str(), stdout);
-    return {false, 0};
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "%s: %s%s\nType `%s --help` for what it takes.\n", name.c_str(),
-                 error.what(), Suggestion(*app).c_str(), name.c_str());
-    return {false, 2};
-  }
-  return {true, 0};
-}
-
-planner::Progress StderrProgress() {
-  auto line = std::make_shared<ProgressLine>();
-  return [line](std::string_view what, std::int64_t done, std::int64_t total) {
-    line->Show(what, done, total);
-  };
-}
-
+// Prints the report (text or JSON by the flags) and writes the picture; the exit code.
 int FinishPlan(const planner::Report& report, const PlanFlags& flags, const std::string& svg_text) {
   if (!flags.svg.empty()) {
     const Status written = io::WriteTextFile(flags.svg, svg_text);
@@ -133,10 +93,31 @@ int FinishPlan(const planner::Report& report, const PlanFlags& flags, const std:
   return 0;
 }
 
-int FailPlan(const char* command, const Status& status) {
-  std::fprintf(stderr, "%s: %s\nType `%s --help` for what it takes.\n", command,
-               status.message().c_str(), command);
+// Prints "brim plan pack: <message>" and the next command to type; returns 1.
+int FailPlan(const std::string& command, const Status& status) {
+  std::fprintf(stderr, "%s: %s\nType `%s --help` for what it takes.\n", command.c_str(),
+               status.message().c_str(), command.c_str());
   return 1;
+}
+
+}  // namespace
+
+planner::Progress StderrProgress() {
+  auto line = std::make_shared<ProgressLine>();
+  return [line](std::string_view what, std::int64_t done, std::int64_t total) {
+    line->Show(what, done, total);
+  };
+}
+
+int RunPlan(CLI::App* app, const std::vector<std::string>& arguments, PlanFlags* flags,
+            const PlanMaker& make) {
+  AddPlanFlags(app, flags);
+  const CommandLine line = ParseCommandLine(app, arguments);
+  if (!line.run) return line.exit_code;
+  planner::Report report(app->get_name());
+  std::string svg;
+  const Status made = make(&report, &svg);
+  return made.ok() ? FinishPlan(report, *flags, svg) : FailPlan(app->get_name(), made);
 }
 
 }  // namespace brim::apps

@@ -115,14 +115,9 @@ int PlanFleet(const std::vector<std::string>& arguments) {
   app.add_flag("--perfect-forecast", flags.study.perfect_forecast,
                "The plan knows the test day's rates: what prediction costs.");
   app.add_flag("--only-all", flags.only_all, "Only the base and all levers, not the 16 sets.");
-  AddPlanFlags(&app, &flags.plan);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  planner::Report report(kCommand);
-  std::string svg;
-  const Status status = Run(flags, &report, &svg);
-  if (!status.ok()) return FailPlan(kCommand, status);
-  return FinishPlan(report, flags.plan, svg);
+  return RunPlan(&app, arguments, &flags.plan, [&](planner::Report* report, std::string* svg) {
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

@@ -441,18 +441,13 @@ int PlanMix(const std::vector<std::string>& arguments) {
   Flags flags;
   AddInput(&app, &flags);
   AddPlanning(&app, &flags);
-  AddPlanFlags(&app, &flags.plan);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  flags.mix.slices = flags.slices == "mig" ? planner::Slices::kMig : planner::Slices::kUnits;
-  flags.mix.share_processes = !flags.alone;
-  flags.mix.card_memory_mib = flags.card_memory_gib * 1024;
-  flags.mix.seed = flags.plan.seed;
-  planner::Report report(kCommand);
-  std::string svg;
-  const Status status = Run(flags, &report, &svg);
-  if (!status.ok()) return FailPlan(kCommand, status);
-  return FinishPlan(report, flags.plan, svg);
+  return RunPlan(&app, arguments, &flags.plan, [&](planner::Report* report, std::string* svg) {
+    flags.mix.slices = flags.slices == "mig" ? planner::Slices::kMig : planner::Slices::kUnits;
+    flags.mix.share_processes = !flags.alone;
+    flags.mix.card_memory_mib = flags.card_memory_gib * 1024;
+    flags.mix.seed = flags.plan.seed;
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

@@ -333,15 +333,10 @@ int PlanPack(const std::vector<std::string>& arguments) {
       "as allocated. Every plan is printed with its distance from a proven bound.",
       kCommand);
   AddFlags(&app, &flags);
-  AddPlanFlags(&app, &flags.plan);
   app.footer(kExamples);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  planner::Report report(kCommand);
-  std::string svg;
-  const Status done = Run(flags, &report, &svg);
-  if (!done.ok()) return FailPlan(kCommand, done);
-  return FinishPlan(report, flags.plan, svg);
+  return RunPlan(&app, arguments, &flags.plan, [&](planner::Report* report, std::string* svg) {
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

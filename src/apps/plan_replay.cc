@@ -122,16 +122,11 @@ int PlanReplay(const std::vector<std::string>& arguments) {
   ReplayFlags flags;
   AddPods(&app, &flags);
   AddRequests(&app, &flags);
-  AddPlanFlags(&app, &flags.plan);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  flags.pod.seed = flags.model.seed = flags.plan.seed;
-  flags.pod.ties = flags.ties == "random" ? planner::Ties::kRandom : planner::Ties::kIndex;
-  planner::Report report(kCommand);
-  std::string svg;
-  const Status status = Run(flags, &report, &svg);
-  if (!status.ok()) return FailPlan(kCommand, status);
-  return FinishPlan(report, flags.plan, svg);
+  return RunPlan(&app, arguments, &flags.plan, [&](planner::Report* report, std::string* svg) {
+    flags.pod.seed = flags.model.seed = flags.plan.seed;
+    flags.pod.ties = flags.ties == "random" ? planner::Ties::kRandom : planner::Ties::kIndex;
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

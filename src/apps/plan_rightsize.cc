@@ -330,6 +330,23 @@ std::string Picture(const RightsizeOutcome& outcome) {
   return planner::BarsSvg("Proposed compute and mean use", "% of a card", bars);
 }
 
+Status Run(Flags& flags, planner::Report* report, std::string* svg) {
+  flags.goals.cycle_s = flags.cycle_hours * 3600;
+  flags.goals.card_memory_mib = flags.card_memory_gib * kMibPerGib;
+  BRIM_ASSIGN_OR_RETURN(const RightsizeOutcome outcome, Compute(flags));
+  if (!flags.plan.svg.empty()) *svg = Picture(outcome);
+  if (flags.plan.explain.empty()) {
+    ReportRightsize(outcome, report);
+  } else if (!ExplainRightsize(outcome, flags.plan.explain, report)) {
+    std::vector<std::string_view> names;
+    for (const UsagePod& pod : outcome.usage.pods) names.push_back(pod.who.pod);
+    return Status(Code::kNotFound, "pod_unknown",
+                  fmt::format("no pod '{}'{}", flags.plan.explain,
+                              planner::DidYouMean(flags.plan.explain, names)));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 int PlanRightsize(const std::vector<std::string>& arguments) {
@@ -342,29 +359,10 @@ int PlanRightsize(const std::vector<std::string>& arguments) {
   AddInput(&app, &flags);
   AddGoals(&app, &flags);
   AddPacking(&app, &flags);
-  AddPlanFlags(&app, &flags.plan);
   app.footer(kExamples);
-  const ParsedPlan parsed = ParsePlan(&app, arguments);
-  if (!parsed.run) return parsed.exit_code;
-  flags.goals.cycle_s = flags.cycle_hours * 3600;
-  flags.goals.card_memory_mib = flags.card_memory_gib * kMibPerGib;
-
-  Result<RightsizeOutcome> outcome = Compute(flags);
-  if (!outcome.ok()) return FailPlan(kCommand, outcome.status());
-  planner::Report report(kCommand);
-  if (!flags.plan.explain.empty()) {
-    if (!ExplainRightsize(*outcome, flags.plan.explain, &report)) {
-      std::vector<std::string_view> names;
-      for (const UsagePod& pod : outcome->usage.pods) names.push_back(pod.who.pod);
-      return FailPlan(kCommand,
-                      Status(Code::kNotFound, "pod_unknown",
-                             fmt::format("no pod '{}'{}", flags.plan.explain,
-                                         planner::DidYouMean(flags.plan.explain, names))));
-    }
-  } else {
-    ReportRightsize(*outcome, &report);
-  }
-  return FinishPlan(report, flags.plan, flags.plan.svg.empty() ? "" : Picture(*outcome));
+  return RunPlan(&app, arguments, &flags.plan, [&](planner::Report* report, std::string* svg) {
+    return Run(flags, report, svg);
+  });
 }
 
 }  // namespace brim::apps

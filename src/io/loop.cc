@@ -158,7 +158,7 @@ Status Loop::Open() {
 void Loop::Run() {
   thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   while (!impl_->stop.load(std::memory_order_acquire)) Round(true);
-  RunInbox();  // What was posted before Stop() still runs, and what that or the last round deferred.
+  RunInbox();  // What was posted before Stop() still runs, and what was deferred.
   RunDeferreds(true);
   RunDeferreds(false);
 }

@@ -44,10 +44,10 @@ inline constexpr std::uint64_t kHereRunsMin = 3;
 enum class Here : std::uint8_t { kNow, kRoundEnd, kHandOver };
 Here DecideHere(const HereState& state);
 
-// Whether a loop should look for more requests before it runs what its round brought, given the mean
-// that one round brings of such: from a few at a time on, more come while it looks, and the looking
-// (a give-away of the core and a system call) is spread over them. With fewer, latency would be paid
-// for nothing.
+// Whether a loop should look for more requests before it runs what its round brought, given the
+// mean that one round brings of such: from a few at a time on, more come while it looks, and the
+// looking (a give-away of the core and a system call) is spread over them. With fewer, latency
+// would be paid for nothing.
 bool ShouldGather(double burst);
 
 // At the end of a round: whether the next batch, which should take `expected_run`, still runs here.

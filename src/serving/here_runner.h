@@ -36,8 +36,8 @@ class HereRunner final : private io::Loop::Deferred {
   std::uint32_t collected() const { return waiting_; }
   // REQUIRES: not busy; `copy` was taken of the request's version.
   void Run(const Execution::Owner& owner, InferRequest* request, Copy* copy, Time now);
-  // Queues the request (of request->loop, which is this thread's) until the end of the round. Whoever
-  // admits bounds how many. False: it is not taken.
+  // Queues the request (of request->loop, which is this thread's) until the end of the round.
+  // Whoever admits bounds how many. False: it is not taken.
   bool Collect(const Execution::Owner& owner, Duration run_max, InferRequest* request,
                std::uint32_t rows, Time now);
 

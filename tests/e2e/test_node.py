@@ -165,7 +165,7 @@ def write(path, at, data):
 
 
 @pytest.mark.parametrize("file", ["limits", "segment", "table", "card"])
-@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "version"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "newer", "older"])
 def test_a_damaged_file_is_refused_and_named(node, file, damage):
     node.create("a", 30, "4GiB")
     path = node.folder / "node/slices/a" / file
@@ -176,8 +176,8 @@ def test_a_damaged_file_is_refused_and_named(node, file, damage):
         path.write_bytes(b"")
     elif damage == "magic":
         write(path, 0, b"\xff" * 8)
-    else:
-        write(path, 8, b"\x63")
+    else:  # The library is then older or newer than the agent that wrote it.
+        write(path, 8, b"\xff" if damage == "newer" else b"\x00")
     log = node.folder / "log"
     # The program is not ended and nothing is printed into it: CUDA says that the system is not ready.
     script = "import ctypes;print(ctypes.CDLL('libcuda.so.1').cuInit(0))"
@@ -246,8 +246,9 @@ def test_metrics_of_a_slice_without_a_process(node):
     values = {name.removeprefix("brim_slice_"): value for (name, labels), value in agent.metrics().items()
               if {("slice", "a"), ("owner", "vision"), ("card", "0")} <= labels}
     assert values.pop("idle_seconds") >= 0
+    assert values.pop("backend") == 1  # The shim's limits are in force.
     limits = {"memory_soft_bytes": 4 * GIB, "memory_limit_bytes": 4 * GIB, "memory_hard_bytes": 4 * GIB, "share_asked": 0.5}
-    zeros = ["memory_bytes", "memory_held_bytes", "memory_drift_bytes", "share_received", "gpu_seconds_total",
+    zeros = ["memory_bytes", "memory_held_bytes", "memory_drift_bytes", "memory_driver_bytes", "share_received", "gpu_seconds_total",
              "throttled_seconds_total", "launches_total", "memory_refusals_total", "unknown_symbols_total", "processes",
              "reaped_total"]
     assert values == limits | dict.fromkeys(zeros, 0)
@@ -343,3 +344,52 @@ def test_the_fake_is_what_runs(node):
     node.create("a", 30, "4GiB")
     said = node.brim("run", "--slice", "a", "--", sys.executable, "-c", "import os;print(os.environ['BRIM_REAL_LIBCUDA'])")
     assert said.strip() == str(FAKE / "libcuda.so.1")
+
+
+FORKS = """
+import ctypes, os, sys
+said, tell = os.pipe()
+end, hold = os.pipe()
+for _ in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        os.close(hold)
+        os.write(tell, b"%d " % ctypes.CDLL("libcuda.so.1").cuInit(0))
+        os.read(end, 1)
+        os._exit(0)
+os.close(tell)
+answers = b""
+while len(answers.split()) < int(sys.argv[1]):
+    answers += os.read(said, 65536)
+print(*sorted(answers.split()), flush=True)
+input()
+"""
+
+
+def test_a_program_that_forks_a_thousand_times(node):
+    """Each child starts, the slice counts them, and when they end nothing of them is left."""
+    node.create("a", 100, "16GiB")
+    before = node.held("a")
+    with subprocess.Popen(node.command("run", "--slice", "a", "--", sys.executable, "-S", "-c", FORKS, "1000"),
+                          env=node.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        answers = program.stdout.readline().split()
+        assert len(answers) == 1000 and set(answers) == {"b'0'"}
+        assert node.slices()["a"]["processes"] == 1000
+    node.agent()
+    wait_until(lambda: node.slices()["a"]["processes"] == 0, what="1,000 processes taken out")
+    assert node.held("a") == before
+
+
+def test_shared_memory_that_is_full(node, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        node.environment["BRIM_NODE_DIR"] = str(folder)
+        refused = node.brim("slices", "create", "a", "--card", "0", "--cores", "10", "--memory", "1GiB", code=1)
+        assert "shared memory is full" in refused and "df /dev/shm" in refused
+        assert node.slices() == {}
+        subprocess.run(["mount", "-o", "remount,size=4m", str(folder)], check=True)
+        node.create("a", 10, "1GiB")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -20,7 +20,7 @@ inline constexpr std::uint64_t kCardMagic = 0x3144524143524200;   // "\0BRCARD1"
 inline constexpr std::uint32_t kSlicesPerCard = 128;
 
 struct TableRow {
-  std::atomic<std::uint32_t> cores;  // 1 to 100; 0: the row is free.
+  std::atomic<std::uint32_t> cores;  // 1 to 100; 0: the row is free, or not the shim's.
   std::atomic<Share> share;
   std::atomic<Priority> priority;
   std::uint32_t reserved;
@@ -46,6 +46,10 @@ struct alignas(64) CardRow {
   std::atomic<std::int64_t> pause;
   std::atomic<std::int64_t> burst;
   std::atomic<std::int64_t> run;
+  std::atomic<std::int64_t> level;
+  std::atomic<std::int64_t> idle;
+  std::atomic<std::int64_t> idle_spread;
+  std::atomic<std::int64_t> request;
   std::atomic<std::int64_t> gpu;  // GPU time charged in all: measured where it was, else predicted.
 };
 
@@ -61,7 +65,8 @@ struct CardSegment {
 
 inline SegmentFault CheckTable(const CardTable* table, std::size_t mapped) {
   if (mapped < sizeof(CardTable)) return SegmentFault::kTruncated;
-  if (table->magic != kTableMagic) return SegmentFault::kNotOurs;
+  if (__atomic_load_n(&table->magic, __ATOMIC_ACQUIRE) != kTableMagic)
+    return SegmentFault::kNotOurs;
   if (table->version != kSegmentVersion) return SegmentFault::kOtherVersion;
   if (table->bytes != sizeof(CardTable)) return SegmentFault::kOtherSize;
   return SegmentFault::kNone;
@@ -69,7 +74,7 @@ inline SegmentFault CheckTable(const CardTable* table, std::size_t mapped) {
 
 inline SegmentFault CheckCard(const CardSegment* card, std::size_t mapped) {
   if (mapped < sizeof(CardSegment)) return SegmentFault::kTruncated;
-  if (card->magic != kCardMagic) return SegmentFault::kNotOurs;
+  if (__atomic_load_n(&card->magic, __ATOMIC_ACQUIRE) != kCardMagic) return SegmentFault::kNotOurs;
   if (card->version != kSegmentVersion) return SegmentFault::kOtherVersion;
   if (card->rows != kSlicesPerCard || card->bytes != sizeof(CardSegment)) {
     return SegmentFault::kOtherSize;

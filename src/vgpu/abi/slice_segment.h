@@ -16,7 +16,7 @@ namespace brim::vgpu {
 
 inline constexpr std::uint64_t kLimitsMagic = 0x31494c4d49524200;   // "\0BRIMLI1", little-endian.
 inline constexpr std::uint64_t kSegmentMagic = 0x3147455342524200;  // "\0BRBSEG1".
-inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentVersion = 2;
 
 // Processes of one slice at a time; cell 0 is the agent's.
 inline constexpr std::uint32_t kCells = 2048;
@@ -32,7 +32,7 @@ enum class Priority : std::uint32_t { kOnline = 0, kOffline = 1 };
 
 // Written by the agent alone; the processes of the slice map it read-only.
 struct SliceLimits {
-  std::uint64_t magic;
+  std::uint64_t magic;  // Written last, with release, when all else stands.
   std::uint32_t version;
   std::uint32_t bytes;                    // sizeof(SliceLimits) of the writer.
   std::atomic<std::uint32_t> epoch;       // One up with every change; a futex word.
@@ -113,7 +113,9 @@ enum class SegmentFault : std::uint8_t { kNone, kTruncated, kNotOurs, kOtherVers
 // Whether `mapped` bytes at the address can be used as such. Never reads beyond them.
 inline SegmentFault CheckLimits(const SliceLimits* limits, std::size_t mapped) {
   if (mapped < sizeof(SliceLimits)) return SegmentFault::kTruncated;
-  if (limits->magic != kLimitsMagic) return SegmentFault::kNotOurs;
+  if (__atomic_load_n(&limits->magic, __ATOMIC_ACQUIRE) != kLimitsMagic) {
+    return SegmentFault::kNotOurs;
+  }
   if (limits->version != kSegmentVersion) return SegmentFault::kOtherVersion;
   if (limits->bytes != sizeof(SliceLimits)) return SegmentFault::kOtherSize;
   return SegmentFault::kNone;
@@ -121,7 +123,9 @@ inline SegmentFault CheckLimits(const SliceLimits* limits, std::size_t mapped) {
 
 inline SegmentFault CheckSegment(const SliceSegment* segment, std::size_t mapped) {
   if (mapped < sizeof(SliceSegment)) return SegmentFault::kTruncated;
-  if (segment->magic != kSegmentMagic) return SegmentFault::kNotOurs;
+  if (__atomic_load_n(&segment->magic, __ATOMIC_ACQUIRE) != kSegmentMagic) {
+    return SegmentFault::kNotOurs;
+  }
   if (segment->version != kSegmentVersion) return SegmentFault::kOtherVersion;
   if (segment->cells != kCells || segment->bytes != sizeof(SliceSegment)) {
     return SegmentFault::kOtherSize;

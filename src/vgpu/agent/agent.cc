@@ -13,6 +13,9 @@
 #include <cstring>
 
 #include "vgpu/agent/lend_policy.h"
+#include "vgpu/agent/proc_living.h"
+#include "vgpu/ledger/ledger.h"
+#include "vgpu/ledger/reaper.h"
 
 namespace brim::vgpu {
 namespace {
@@ -95,6 +98,9 @@ Status Agent::Start() {
     } else {
       logger_.Error("slice_unusable", {{"error", node_.Fault(spec.name).message()}});
     }
+  }
+  if (const Status swept = node_.Sweep(); !swept.ok()) {
+    logger_.Error("not_swept", {{"error", swept.message()}});
   }
   Tick();
   return OkStatus();
@@ -190,12 +196,33 @@ void Agent::LendOn(const CardInfo& card) {
   }
 }
 
+// A limit that is gone (the host was started again, somebody took the group away) is put back.
+void Agent::AskDriver(const SliceSpec& spec) {
+  Driver& driver = driver_[spec.name];
+  Result<std::optional<std::uint64_t>> used = node_.DriverUsed(spec);
+  if (!used.ok()) {
+    const std::string why = used.status().message();
+    const Status again = node_.Enforce(spec.name);
+    if (again.reason() == "slice_unknown") return;  // Removed just now.
+    if (again.ok()) used = node_.DriverUsed(spec);
+    if (used.ok()) {
+      logger_.Warn("limit_put_back", {{"slice", spec.name}, {"was", why}});
+    } else if (driver.in_force) {
+      logger_.Error("limit_not_in_force",
+                    {{"slice", spec.name}, {"error", again.ok() ? why : again.message()}});
+    }
+  }
+  driver.in_force = used.ok();
+  if (used.ok()) driver.used = *used;
+}
+
 void Agent::KeepFigures() {
   const Time now = clock_.Now();
   NodeFigures figures;
   figures.cards = node_.state().cards;
-  const bool ask = nvml_ != nullptr && now - asked_nvml_ >= kAskNvml;
-  if (ask) asked_nvml_ = now;
+  const bool due = now - asked_nvml_ >= kAskNvml;
+  const bool ask = nvml_ != nullptr && due;
+  if (due) asked_nvml_ = now;
   std::map<std::uint32_t, NvmlUse> use;
   for (const CardInfo& card : figures.cards) {
     if (ask) use[card.index] = nvml_(card.index);
@@ -221,6 +248,14 @@ void Agent::KeepFigures() {
         if (found != of_card.end()) seen += static_cast<std::int64_t>(found->second);
       }
       drift_[spec.name] = seen - static_cast<std::int64_t>(f.held);
+    }
+    if (due) AskDriver(spec);
+    f.in_force = driver_[spec.name].in_force;
+    f.driver_used = driver_[spec.name].used;
+    // The driver's own count of the slice has all of it, whoever allocated.
+    if (f.driver_used && due) {
+      drift_[spec.name] =
+          static_cast<std::int64_t>(*f.driver_used) - static_cast<std::int64_t>(f.held);
     }
     f.drift = drift_[spec.name];
     figures.slices.push_back(std::move(f));

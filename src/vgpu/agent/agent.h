@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ struct SliceFigures {
   std::uint64_t refusals = 0;
   std::uint64_t unknown_symbols = 0;
   std::uint64_t reaped = 0;
+  std::optional<std::uint64_t> driver_used;  // What a backend outside the shim counts.
+  bool in_force = true;                      // Every backend of the slice has its limit.
   std::vector<std::int32_t> pids;
   std::vector<std::string> unknown_names;
 };
@@ -77,9 +80,16 @@ class Agent {
     double gpu_seconds;
   };
 
+  // What the backends of a slice outside the shim said last.
+  struct Driver {
+    std::optional<std::uint64_t> used;
+    bool in_force = true;
+  };
+
   void Watch(const std::string& name, SliceSegment* segment);
   void Reap(const std::string& name, SliceSegment* segment);
   void LendOn(const CardInfo& card);
+  void AskDriver(const SliceSpec& spec);
   void KeepFigures();
 
   Node& node_;
@@ -91,6 +101,7 @@ class Agent {
   std::map<std::string, std::deque<Sample>> samples_;
   std::map<std::string, Time> made_;
   std::map<std::string, std::int64_t> drift_;
+  std::map<std::string, Driver> driver_;
   Time looked_all_{};
   Time asked_nvml_{};
 

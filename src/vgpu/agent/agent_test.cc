@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "io/text_file.h"
+#include "vgpu/ledger/ledger.h"
 
 namespace brim::vgpu {
 namespace {

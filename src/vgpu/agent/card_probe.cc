@@ -2,7 +2,6 @@
 // the few functions used have kept their form since NVML 3 and CUDA 4.
 #include "vgpu/agent/card_probe.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -12,12 +11,11 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/text.h"
+#include "vgpu/agent/driver_library.h"
 
 namespace brim::vgpu {
 namespace {
 
-using NvmlDevice = struct Opaque*;
 struct NvmlMemory {
   unsigned long long total, free, used;
 };
@@ -27,45 +25,8 @@ struct NvmlProcess {  // nvmlProcessInfo_v2_t
   unsigned gpu_instance, compute_instance;
 };
 
-class Library {
- public:
-  explicit Library(const char* path) : handle_(dlopen(path, RTLD_NOW | RTLD_LOCAL)) {}
-  ~Library() {
-    if (handle_ != nullptr) dlclose(handle_);
-  }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  bool ok() const { return handle_ != nullptr; }
-  bool Has(const char* name) const { return dlsym(handle_, name) != nullptr; }
-  // Calls by name; -1 when the library lacks it.
-  template <typename... Arguments>
-  int Call(const char* name, Arguments... arguments) const {
-    using Function = int (*)(Arguments...);
-    const auto function = reinterpret_cast<Function>(dlsym(handle_, name));
-    return function == nullptr ? -1 : function(arguments...);
-  }
-
- private:
-  void* handle_;
-};
-
-std::string PathOf(const char* variable, const char* otherwise) {
-  const char* const told = getenv(variable);
-  return told != nullptr && *told != '\0' ? told : otherwise;
-}
-
-bool InPath(const char* program) {
-  const char* const path = getenv("PATH");
-  if (path == nullptr) return false;
-  for (const std::string_view folder : Split(path, ':')) {
-    if (access(fmt::format("{}/{}", folder, program).c_str(), X_OK) == 0) return true;
-  }
-  return false;
-}
-
 // Bytes that NVML says this process holds on the card; 0 when it does not tell.
-std::uint64_t OwnUse(const Library& nvml, NvmlDevice device) {
+std::uint64_t OwnUse(const DriverLibrary& nvml, NvmlDevice device) {
   NvmlProcess rows[256];
   unsigned count = 256;
   if (nvml.Call("nvmlDeviceGetComputeRunningProcesses_v3", device, &count, &rows[0]) != 0) return 0;
@@ -84,8 +45,8 @@ constexpr const char* kEmptyKernel =
 
 Result<Probe> ProbeCards() {
   Probe probe;
-  probe.driver.nvml_path = PathOf("BRIM_REAL_LIBNVIDIA_ML", "libnvidia-ml.so.1");
-  const Library nvml(probe.driver.nvml_path.c_str());
+  probe.driver.nvml_path = LibraryPath("BRIM_REAL_LIBNVIDIA_ML", "libnvidia-ml.so.1");
+  const DriverLibrary nvml(probe.driver.nvml_path.c_str());
   if (!nvml.ok() || nvml.Call("nvmlInit_v2") != 0) {
     return Status(
         Code::kNotFound, "no_driver",
@@ -101,8 +62,6 @@ Result<Probe> ProbeCards() {
   if (nvml.Call("nvmlSystemGetCudaDriverVersion_v2", &cuda) == 0) {
     probe.driver.cuda_version = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
   }
-  probe.driver.native_memory_limits = nvml.Has("nvmlDeviceSetMemoryLimits_v1");
-  probe.driver.mps_control = InPath("nvidia-cuda-mps-control");
   unsigned count = 0;
   nvml.Call("nvmlDeviceGetCount_v2", &count);
   for (unsigned index = 0; index < count && index < 1024; ++index) {
@@ -124,7 +83,7 @@ Result<Probe> ProbeCards() {
 
 std::map<std::int32_t, std::uint64_t> UseByProcess(std::uint32_t card) {
   std::map<std::int32_t, std::uint64_t> use;
-  const Library nvml(PathOf("BRIM_REAL_LIBNVIDIA_ML", "libnvidia-ml.so.1").c_str());
+  const DriverLibrary nvml(LibraryPath("BRIM_REAL_LIBNVIDIA_ML", "libnvidia-ml.so.1").c_str());
   NvmlDevice device = nullptr;
   if (!nvml.ok() || nvml.Call("nvmlInit_v2") != 0) return use;
   std::vector<NvmlProcess> rows(4096);
@@ -143,8 +102,8 @@ std::map<std::int32_t, std::uint64_t> UseByProcess(std::uint32_t card) {
 int CalibrateChild(const std::string& uuid) {
   // Before CUDA starts: the card is then device 0.
   setenv("CUDA_VISIBLE_DEVICES", uuid.c_str(), 1);
-  const Library nvml(PathOf("BRIM_REAL_LIBNVIDIA_ML", "libnvidia-ml.so.1").c_str());
-  const Library cuda(PathOf("BRIM_REAL_LIBCUDA", "libcuda.so.1").c_str());
+  const DriverLibrary nvml(LibraryPath("BRIM_REAL_LIBNVIDIA_ML", "libnvidia-ml.so.1").c_str());
+  const DriverLibrary cuda(LibraryPath("BRIM_REAL_LIBCUDA", "libcuda.so.1").c_str());
   NvmlDevice device = nullptr;
   void* context = nullptr;
   void* module = nullptr;

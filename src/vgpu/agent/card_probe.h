@@ -1,4 +1,4 @@
-// What cards this host has, and what native limits its driver offers, asked of NVML.
+// What cards this host has, asked of NVML.
 //
 // libnvidia-ml is opened by dlopen and closed again; nothing of NVIDIA's is needed to build or
 // start this program. BRIM_REAL_LIBNVIDIA_ML and BRIM_REAL_LIBCUDA name other files.
@@ -15,11 +15,9 @@
 namespace brim::vgpu {
 
 struct DriverInfo {
-  std::string nvml_path;              // What was opened.
-  std::string driver_version;         // "580.95.05"
-  std::string cuda_version;           // "13.0"
-  bool native_memory_limits = false;  // nvmlDeviceSetMemoryLimits_v1 (driver 615 and later).
-  bool mps_control = false;           // nvidia-cuda-mps-control is in PATH.
+  std::string nvml_path;       // What was opened.
+  std::string driver_version;  // "580.95.05"
+  std::string cuda_version;    // "13.0"
 };
 
 struct Probe {

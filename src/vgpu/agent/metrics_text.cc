@@ -44,6 +44,18 @@ std::string MetricsText(const NodeFigures& figures) {
        [](const SliceFigures& f) { return f.spec.memory_hard; });
   Each(&page, rows::kSliceDrift, figures,
        [](const SliceFigures& f) { return static_cast<double>(f.drift); });
+  Each(&page, rows::kSliceDriverMemory, figures,
+       [](const SliceFigures& f) { return f.driver_used.value_or(0); });
+  page.Family(rows::kSliceBackend);
+  for (const SliceFigures& f : figures.slices) {
+    const std::string card = std::to_string(f.spec.card);
+    page.Sample({{"slice", f.spec.name},
+                 {"owner", f.spec.owner},
+                 {"card", card},
+                 {"memory", NameOf(f.spec.memory_backend)},
+                 {"cores", NameOf(f.spec.cores_backend)}},
+                f.in_force ? std::uint64_t{1} : std::uint64_t{0});
+  }
   Each(&page, rows::kSliceShareAsked, figures,
        [](const SliceFigures& f) { return f.spec.cores / 100.0; });
   Each(&page, rows::kSliceShareReceived, figures,

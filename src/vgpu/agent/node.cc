@@ -73,9 +73,10 @@ std::string Node::DefaultFolder() {
   return fmt::format("/tmp/brim-node-{}", geteuid());
 }
 
-Result<Node> Node::Open(const std::string& folder) {
+Result<Node> Node::Open(const std::string& folder, Backends backends) {
   Node node;
   node.folder_ = folder;
+  node.backends_ = backends.empty() ? HostBackends(folder) : std::move(backends);
   BRIM_RETURN_IF_ERROR(MakeFolder(folder));
   const Lock lock(folder);
   if (!lock.ok()) return Failed(folder + "/lock", "open");
@@ -111,21 +112,27 @@ std::string Node::Stamp() const {
                      info.st_mtim.tv_nsec);
 }
 
+// None: there is no file yet.
+Result<std::optional<std::string>> Node::ReadState() const {
+  const std::string path = folder_ + "/state";
+  if (access(path.c_str(), F_OK) != 0) return std::optional<std::string>();
+  BRIM_ASSIGN_OR_RETURN(std::string text, io::ReadTextFile(path, kStateBytesMax));
+  return std::optional<std::string>(std::move(text));
+}
+
+Result<NodeState> Node::Parse(const std::optional<std::string>& text) const {
+  if (!text) return NodeState();
+  Result<NodeState> state = ParseState(*text);
+  if (!state.ok()) return state.status().WithContext(folder_ + "/state");
+  return state;
+}
+
 Status Node::Load() {
   stamp_ = Stamp();
-  const std::string path = folder_ + "/state";
-  if (access(path.c_str(), F_OK) != 0) {
-    state_ = {};
-    loaded_.clear();
-    return OkStatus();
-  }
-  Result<std::string> text = io::ReadTextFile(path, kStateBytesMax);
-  if (!text.ok()) return text.status();
-  if (*text == loaded_) return OkStatus();
-  Result<NodeState> state = ParseState(*text);
-  if (!state.ok()) return state.status().WithContext(path);
-  state_ = std::move(*state);
-  loaded_ = std::move(*text);
+  BRIM_ASSIGN_OR_RETURN(std::optional<std::string> text, ReadState());
+  if (text && !text->empty() && *text == loaded_) return OkStatus();
+  BRIM_ASSIGN_OR_RETURN(state_, Parse(text));
+  loaded_ = std::move(text).value_or("");
   return OkStatus();
 }
 
@@ -168,7 +175,7 @@ Status Node::MapSlice(const SliceSpec& spec) {
   slices_.emplace(spec.name, std::move(*files));
   CardFiles& of_card = cards_.at(spec.card);
   const TableRow& row = of_card.table->row[spec.row];
-  if (row.cores != spec.cores) WriteRow(spec, of_card.table.get(), of_card.card.get());
+  if (row.cores != TableCores(spec)) WriteRow(spec, of_card.table.get(), of_card.card.get());
   return OkStatus();
 }
 
@@ -245,14 +252,16 @@ Status Node::Create(SliceSpec spec) {
   state_ = next;
   Status made = Map();
   if (made.ok()) made = Fault(spec.name);
+  if (made.ok()) made = ApplyAll(spec, true);
   if (made.ok()) made = Save(next);
   if (!made.ok()) {
+    // What cannot be taken back now is swept by the agent.
+    static_cast<void>(WithdrawAll(spec, true));
+    static_cast<void>(WithdrawAll(spec, false));
     state_ = before;
     slices_.erase(spec.name);
     faults_.erase(spec.name);
     fs::remove_all(SliceFolder(spec.name), ignored);
-    CardFiles* const card = FilesOfCard(spec.card);
-    if (card != nullptr) ClearRow(spec.row, card->table.get(), card->card.get());
   }
   return made;
 }
@@ -267,7 +276,8 @@ Result<SliceSpec> Node::Resize(const std::string& name, const SliceChange& chang
                   fmt::format("there is no slice '{}'; `brim node slices list` shows them", name));
   }
   BRIM_RETURN_IF_ERROR(Fault(name));
-  SliceSpec spec = *found;
+  const SliceSpec before = *found;
+  SliceSpec spec = before;
   if (change.cores) spec.cores = *change.cores;
   if (change.memory_hard) {
     // Without a word about the guaranteed part it follows, unless it was set apart.
@@ -284,11 +294,13 @@ Result<SliceSpec> Node::Resize(const std::string& name, const SliceChange& chang
   for (SliceSpec& slice : next.slices) {
     if (slice.name == name) slice = spec;
   }
-  BRIM_RETURN_IF_ERROR(Save(next));
-  const CardInfo* const card = Card(spec.card);
-  WriteLimits(spec, card == nullptr ? CardInfo() : *card, Files(name)->limits.get());
-  CardFiles* const of_card = FilesOfCard(spec.card);
-  WriteRow(spec, of_card->table.get(), of_card->card.get());
+  Status changed = ApplyAll(spec, true);
+  if (changed.ok()) changed = Save(next);
+  if (!changed.ok()) {
+    static_cast<void>(ApplyAll(before, true));  // What failed is what is told.
+    return changed;
+  }
+  BRIM_RETURN_IF_ERROR(ApplyAll(spec, false));
   return spec;
 }
 
@@ -302,33 +314,20 @@ Status Node::Remove(const std::string& name) {
                   fmt::format("there is no slice '{}'; `brim node slices list` shows them", name));
   }
   const SliceSpec spec = *found;
-  // Of a slice whose files are damaged nobody can tell who is in it.
-  if (SliceFiles* const files = Files(name)) {
-    // Counted, not reaped: that is the agent's, who may be at it just now.
-    ProcLiving living;
-    std::uint32_t live = 0;
-    for (std::uint32_t i = 1; i < kCells; ++i) {
-      const Cell& cell = files->segment->cell[i];
-      const std::uint64_t owner = cell.owner;
-      if (static_cast<CellPhase>(owner & 0xff) != CellPhase::kLive) continue;
-      if (living.Alive(static_cast<std::int32_t>(owner >> 32), cell.start_ticks,
-                       cell.pid_namespace)) {
-        ++live;
-      }
-    }
-    if (live > 0) {
-      return Status(
-          Code::kFailedPrecondition, "slice_in_use",
-          fmt::format("{} process{} in slice '{}' (`brim node slices show {}` lists them); end "
-                      "them first",
-                      live, live == 1 ? " is" : "es are", name, name));
-    }
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    if (backend->Serves(spec)) BRIM_RETURN_IF_ERROR(backend->CheckIdle(Target(spec)));
   }
+  const NodeState before = state_;
   NodeState next = state_;
   std::erase_if(next.slices, [&](const SliceSpec& slice) { return slice.name == name; });
   BRIM_RETURN_IF_ERROR(Save(next));
+  if (Status taken = WithdrawAll(spec, true); !taken.ok()) {
+    static_cast<void>(ApplyAll(spec, true));
+    const Status kept = Save(before);
+    return kept.ok() ? taken : kept;
+  }
+  BRIM_RETURN_IF_ERROR(WithdrawAll(spec, false));
   CardFiles* const card = FilesOfCard(spec.card);
-  if (card != nullptr) ClearRow(spec.row, card->table.get(), card->card.get());
   slices_.erase(name);
   faults_.erase(name);
   std::error_code ignored;
@@ -342,30 +341,83 @@ Status Node::Remove(const std::string& name) {
   return OkStatus();
 }
 
-bool ProcLiving::Alive(std::int32_t pid, std::uint64_t start_ticks, std::uint64_t pid_namespace) {
-  struct stat own;
-  const bool same =
-      pid_namespace == 0 || (stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == pid_namespace);
-  if (!same) {
-    // A container's process has another number here: look for its namespace.
-    std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator("/proc", error)) {
-      struct stat info;
-      if (stat((entry.path() / "ns/pid").c_str(), &info) == 0 && info.st_ino == pid_namespace)
-        return true;
-    }
-    return bool(error);
+SliceTarget Node::Target(const SliceSpec& spec) {
+  const CardInfo* const card = Card(spec.card);
+  return {spec, card == nullptr ? CardInfo() : *card, Files(spec.name), FilesOfCard(spec.card)};
+}
+
+Status Node::ApplyAll(const SliceSpec& spec, bool may_refuse) {
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    if (backend->may_refuse() != may_refuse || !backend->Serves(spec)) continue;
+    BRIM_RETURN_IF_ERROR(backend->Apply(Target(spec)));
   }
-  Result<std::string> text = io::ReadTextFile(fmt::format("/proc/{}/stat", pid), 4096);
-  if (!text.ok()) return text.status().code() != Code::kNotFound;
-  const std::size_t bracket = text->rfind(')');
-  if (bracket == std::string::npos || bracket + 2 >= text->size()) return true;
-  const char state = (*text)[bracket + 2];
-  if (state == 'Z' || state == 'X') return false;
-  std::size_t at = bracket;
-  for (int field = 2; at != std::string::npos && field < 22; ++field) at = text->find(' ', at + 1);
-  if (at == std::string::npos || start_ticks == 0) return true;
-  return std::strtoull(text->c_str() + at + 1, nullptr, 10) == start_ticks;
+  return OkStatus();
+}
+
+Status Node::WithdrawAll(const SliceSpec& spec, bool may_refuse) {
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    if (backend->may_refuse() != may_refuse || !backend->Serves(spec)) continue;
+    BRIM_RETURN_IF_ERROR(backend->Withdraw(Target(spec)));
+  }
+  return OkStatus();
+}
+
+CardOffers Node::Offers(const CardInfo& card, const BackendWish* wish) {
+  CardOffers offers;
+  offers.card = card.index;
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    if (wish != nullptr && !DependsOn(*wish, backend->name())) continue;
+    Offer offer = backend->Probe(card);
+    offer.backend = backend->name();
+    offer.holds = backend->holds();
+    offers.offers.push_back(std::move(offer));
+  }
+  return offers;
+}
+
+Status Node::Enforce(const std::string& name) {
+  const Lock lock(folder_);
+  BRIM_ASSIGN_OR_RETURN(const std::optional<std::string> text, ReadState());
+  BRIM_ASSIGN_OR_RETURN(const NodeState state, Parse(text));
+  for (const SliceSpec& spec : state.slices) {
+    if (spec.name == name) return ApplyAll(spec, true);
+  }
+  return Status(Code::kNotFound, "slice_unknown", fmt::format("there is no slice '{}'", name));
+}
+
+Status Node::Enter(const std::string& name) {
+  // Under the lock: a change, or the agent's clean-up, does not come in between.
+  const Lock lock(folder_);
+  BRIM_RETURN_IF_ERROR(Load());
+  const SliceSpec* const spec = Find(name);
+  if (spec == nullptr) {
+    return Status(Code::kNotFound, "slice_unknown",
+                  fmt::format("there is no slice '{}'; `brim node slices list` shows them", name));
+  }
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    if (backend->Serves(*spec)) BRIM_RETURN_IF_ERROR(backend->Enter(Target(*spec)));
+  }
+  return OkStatus();
+}
+
+Result<std::optional<std::uint64_t>> Node::DriverUsed(const SliceSpec& spec) {
+  std::optional<std::uint64_t> used;
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    if (!backend->Serves(spec)) continue;
+    BRIM_ASSIGN_OR_RETURN(const std::optional<std::uint64_t> counted, backend->Used(Target(spec)));
+    if (counted) used = counted;
+  }
+  return used;
+}
+
+Status Node::Sweep() {
+  const Lock lock(folder_);
+  BRIM_ASSIGN_OR_RETURN(const std::optional<std::string> text, ReadState());
+  BRIM_ASSIGN_OR_RETURN(const NodeState state, Parse(text));
+  for (const std::shared_ptr<Backend>& backend : backends_) {
+    backend->Sweep(state.slices, state.cards);
+  }
+  return OkStatus();
 }
 
 }  // namespace brim::vgpu

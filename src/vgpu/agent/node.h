@@ -19,10 +19,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "vgpu/agent/backend.h"
 #include "vgpu/agent/slice_files.h"
 #include "vgpu/agent/slice_spec.h"
 #include "vgpu/agent/state_file.h"
-#include "vgpu/ledger/reaper.h"
 
 namespace brim::vgpu {
 
@@ -39,7 +39,8 @@ struct SliceChange {
 class Node {
  public:
   // Makes the folder and reads the state. INVALID_ARGUMENT, PERMISSION_DENIED, DATA_LOSS.
-  static Result<Node> Open(const std::string& folder);
+  // Slices are enforced by `backends`, which are the host's when none are given.
+  static Result<Node> Open(const std::string& folder, Backends backends = {});
   // $BRIM_NODE_DIR, else /run/brim/node for root, else $XDG_RUNTIME_DIR/brim-node, else
   // /tmp/brim-node-UID.
   static std::string DefaultFolder();
@@ -57,6 +58,19 @@ class Node {
   Result<SliceSpec> Resize(const std::string& name, const SliceChange& change);
   Status Remove(const std::string& name);
 
+  // What each backend found when it was tried on the card; with a wish, those that it depends on.
+  CardOffers Offers(const CardInfo& card, const BackendWish* wish = nullptr);
+  // Puts the slice's limits into force again where they are not, under the lock. As Sweep(), from
+  // the state as it is then, which state() does not show before Refresh(). NOT_FOUND
+  // (slice_unknown).
+  Status Enforce(const std::string& name);
+  // Before this process becomes a program of the slice. It is in no limit when this fails.
+  Status Enter(const std::string& name);
+  // Bytes that a backend outside the shim counts for the slice; none when there is no such backend.
+  Result<std::optional<std::uint64_t>> DriverUsed(const SliceSpec& spec);
+  // Takes back what backends hold for slices that are no more, under the lock.
+  Status Sweep();
+
   // Reads the state again when another process has changed it, and maps what is new. Returns
   // whether anything changed.
   Result<bool> Refresh();
@@ -69,6 +83,8 @@ class Node {
  private:
   Node() = default;
   class Lock;
+  Result<std::optional<std::string>> ReadState() const;
+  Result<NodeState> Parse(const std::optional<std::string>& text) const;
   Status Load();
   std::string Stamp() const;
   Status Save(const NodeState& state);
@@ -76,20 +92,19 @@ class Node {
   Status MapSlice(const SliceSpec& spec);
   Status PrepareFolders();
 
+  SliceTarget Target(const SliceSpec& spec);
+  // Of all backends that serve the slice and may refuse, or may not; the first error ends it.
+  Status ApplyAll(const SliceSpec& spec, bool may_refuse);
+  Status WithdrawAll(const SliceSpec& spec, bool may_refuse);
+
   std::string folder_;
+  Backends backends_;
   NodeState state_;
   std::string loaded_;  // The text that state_ was read from.
   std::string stamp_;   // Of the file then: a slice made again reads the same and is another.
   std::map<std::string, SliceFiles> slices_;
   std::map<std::uint32_t, CardFiles> cards_;
   std::map<std::string, Status> faults_;  // Of slices that are not in slices_.
-};
-
-// Looks in /proc, from this process's own pid namespace. A process of another namespace is found by
-// its start time and namespace; when that is not possible it counts as alive.
-class ProcLiving final : public Living {
- public:
-  bool Alive(std::int32_t pid, std::uint64_t start_ticks, std::uint64_t pid_namespace) override;
 };
 
 }  // namespace brim::vgpu

@@ -109,7 +109,7 @@ Result<CardFiles> OpenCard(const std::string& folder) {
   if (fresh) {
     (*table)->version = kSegmentVersion;
     (*table)->bytes = sizeof(CardTable);
-    (*table)->magic = kTableMagic;
+    __atomic_store_n(&(*table)->magic, kTableMagic, __ATOMIC_RELEASE);
   }
   auto card = MapFile<CardSegment>(folder + "/card", SharedMode(), &fresh);
   if (!card.ok()) return card.status();
@@ -117,7 +117,7 @@ Result<CardFiles> OpenCard(const std::string& folder) {
     (*card)->version = kSegmentVersion;
     (*card)->rows = kSlicesPerCard;
     (*card)->bytes = sizeof(CardSegment);
-    (*card)->magic = kCardMagic;
+    __atomic_store_n(&(*card)->magic, kCardMagic, __ATOMIC_RELEASE);
   }
   SegmentFault fault = CheckTable(table->get(), sizeof(CardTable));
   if (fault != SegmentFault::kNone) return Unusable(folder + "/table", fault);
@@ -139,8 +139,7 @@ Result<SliceFiles> OpenSlice(const std::string& folder, const std::string& card_
     (*limits)->version = kSegmentVersion;
     (*limits)->bytes = sizeof(SliceLimits);
     WriteLimits(spec, card, limits->get());
-    std::atomic_thread_fence(std::memory_order_release);
-    (*limits)->magic = kLimitsMagic;
+    __atomic_store_n(&(*limits)->magic, kLimitsMagic, __ATOMIC_RELEASE);
   }
   auto segment = MapFile<SliceSegment>(folder + "/segment", SharedMode(), &fresh);
   if (!segment.ok()) return segment.status();
@@ -176,11 +175,15 @@ void WriteLimits(const SliceSpec& spec, const CardInfo& card, SliceLimits* limit
   Wake(&limits->epoch);
 }
 
+std::uint32_t TableCores(const SliceSpec& spec) {
+  return spec.cores_backend == CoresBackend::kShim ? spec.cores : 0;
+}
+
 void WriteRow(const SliceSpec& spec, CardTable* table, CardSegment* card) {
   TableRow& row = table->row[spec.row];
   row.share = spec.share;
   row.priority = spec.priority;
-  row.cores = spec.cores;
+  row.cores = TableCores(spec);
   if (table->rows <= spec.row) table->rows = spec.row + 1;
   table->epoch.fetch_add(1);
   card->wake.fetch_add(1);
@@ -189,13 +192,13 @@ void WriteRow(const SliceSpec& spec, CardTable* table, CardSegment* card) {
 
 void ClearRow(std::uint32_t row, CardTable* table, CardSegment* card) {
   table->row[row].cores = 0;
-  std::uint32_t rows = table->rows;
+  std::uint32_t rows = std::min(table->rows.load(), kSlicesPerCard);
   while (rows > 0 && table->row[rows - 1].cores == 0) --rows;
   table->rows = rows;
   CardRow& use = card->row[row];
   for (std::atomic<std::int64_t>* value :
        {&use.virtual_time, &use.busy_until, &use.waiting_until, &use.hard_next, &use.pause,
-        &use.burst, &use.run, &use.gpu}) {
+        &use.burst, &use.run, &use.level, &use.idle, &use.idle_spread, &use.request, &use.gpu}) {
     *value = 0;
   }
   table->epoch.fetch_add(1);

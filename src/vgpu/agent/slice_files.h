@@ -56,6 +56,9 @@ Result<SliceFiles> OpenSlice(const std::string& folder, const std::string& card_
 // Writes what is asked into the files and tells those who wait. memory_now is left to the lender
 // unless it is now out of [soft, hard].
 void WriteLimits(const SliceSpec& spec, const CardInfo& card, SliceLimits* limits);
+// Units of the slice's row in the card's table; 0: another backend shares out the cores, and the
+// shim counts without waiting.
+std::uint32_t TableCores(const SliceSpec& spec);
 void WriteRow(const SliceSpec& spec, CardTable* table, CardSegment* card);
 void ClearRow(std::uint32_t row, CardTable* table, CardSegment* card);
 void SetMemoryNow(std::uint64_t bytes, SliceLimits* limits);

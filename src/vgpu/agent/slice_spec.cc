@@ -65,6 +65,12 @@ Status CheckSpec(const SliceSpec& spec) {
                   fmt::format("the owner has {} characters, at most {} are kept", spec.owner.size(),
                               kSliceNameMax));
   }
+  // It is the rest of a line in the state file and a label of metrics.
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
+  if (!IsUtf8(spec.owner) || std::any_of(spec.owner.begin(), spec.owner.end(), control)) {
+    return Status(Code::kInvalidArgument, "bad_owner",
+                  "the owner holds a control character, or is no UTF-8 text: give it plain");
+  }
   if (spec.cores < 1 || spec.cores > 100) {
     return Status(Code::kInvalidArgument, "bad_cores",
                   fmt::format("--cores {}: a card has 100 units; give 1 to 100", spec.cores));
@@ -109,9 +115,12 @@ Status CheckRoom(const SliceSpec& spec, std::span<const SliceSpec> others,
     names += fmt::format("{}{} ({} units, {})", names.empty() ? "" : ", ", other.name, other.cores,
                          HumanBytes(other.memory_soft));
   }
-  const std::string has =
-      names.empty() ? "" : fmt::format("; the rest have {}: `brim node slices resize` or `remove` "
-                                       "makes room", names);
+  const std::string has = names.empty()
+                              ? ""
+                              : fmt::format(
+                                    "; the rest have {}: `brim node slices resize` or `remove` "
+                                    "makes room",
+                                    names);
   if (cores + spec.cores > 100) {
     return Status(Code::kResourceExhausted, "no_cores",
                   fmt::format("card {} has {} of 100 units left, {} asked{}", spec.card,

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "vgpu/abi/slice_segment.h"
+#include "vgpu/agent/backend_policy.h"
 
 namespace brim::vgpu {
 
@@ -26,6 +27,8 @@ struct SliceSpec {
   Share share = Share::kElastic;
   Priority priority = Priority::kOnline;
   std::uint32_t row = 0;  // In the card's table; chosen by the node.
+  MemoryBackend memory_backend = MemoryBackend::kShim;
+  CoresBackend cores_backend = CoresBackend::kShim;
 
   friend bool operator==(const SliceSpec&, const SliceSpec&) = default;
 };

@@ -47,6 +47,15 @@ TEST(CheckSpec, UnitsNamesAndSizes) {
     EXPECT_EQ(CheckSpec(Spec(name, 1, kGiB, kGiB)).reason(), "bad_name") << name;
   }
   EXPECT_EQ(CheckSpec(Spec(std::string(64, 'a').c_str(), 1, kGiB, kGiB)).reason(), "bad_name");
+  SliceSpec owned = Spec("a", 1, kGiB, kGiB);
+  for (const char* owner : {"", "team a", "x=y name=z", "\xc3\xa4rzte"}) {
+    owned.owner = owner;
+    EXPECT_TRUE(CheckSpec(owned).ok()) << owner;
+  }
+  for (const char* owner : {"two\nlines", "tab\t", "\x1b[31m", "delete\x7f", "\xff"}) {
+    owned.owner = owner;
+    EXPECT_EQ(CheckSpec(owned).reason(), "bad_owner") << owner;
+  }
   EXPECT_EQ(CheckSpec(Spec("a", 1, 0, 0)).reason(), "bad_memory");
   EXPECT_EQ(CheckSpec(Spec("a", 1, 2 * kGiB, kGiB)).reason(), "bad_memory");
 }

@@ -59,6 +59,10 @@ class Reader {
     }
     return text == yes;
   }
+  // Left out: `no`.
+  bool EitherOrNone(std::string_view key, std::string_view no, std::string_view yes) {
+    return fields_.count(key) != 0 && Either(key, no, yes);
+  }
   const std::string& wrong() const { return wrong_; }
 
  private:
@@ -92,6 +96,10 @@ Status ReadSlice(std::string_view text, std::size_t line, NodeState* state) {
   slice.share = reader.Either("share", "hard", "elastic") ? Share::kElastic : Share::kHard;
   slice.priority =
       reader.Either("priority", "online", "offline") ? Priority::kOffline : Priority::kOnline;
+  if (reader.EitherOrNone("memory_by", "shim", "native")) {
+    slice.memory_backend = MemoryBackend::kNative;
+  }
+  if (reader.EitherOrNone("cores_by", "shim", "mps")) slice.cores_backend = CoresBackend::kMps;
   slice.owner = reader.Text("owner");
   if (!reader.wrong().empty()) return Bad(line, reader.wrong());
   if (const Status status = CheckSpec(slice); !status.ok()) return Bad(line, status.message());
@@ -116,10 +124,12 @@ std::string FormatState(const NodeState& state) {
   }
   for (const SliceSpec& slice : state.slices) {
     text += fmt::format(
-        "slice name={} card={} row={} cores={} soft={} hard={} share={} priority={} owner={}\n",
+        "slice name={} card={} row={} cores={} soft={} hard={} share={} priority={} memory_by={} "
+        "cores_by={} owner={}\n",
         slice.name, slice.card, slice.row, slice.cores, slice.memory_soft, slice.memory_hard,
         slice.share == Share::kElastic ? "elastic" : "hard",
-        slice.priority == Priority::kOffline ? "offline" : "online", slice.owner);
+        slice.priority == Priority::kOffline ? "offline" : "online", NameOf(slice.memory_backend),
+        NameOf(slice.cores_backend), slice.owner);
   }
   return text + fmt::format("end {}\n", state.cards.size() + state.slices.size());
 }

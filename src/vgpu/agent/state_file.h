@@ -4,9 +4,10 @@
 //     brim-node 1
 //     card index=0 uuid=GPU-... memory=85899345920 context=444596224 module=2097152 name=H100
 //     slice name=ocr card=0 row=2 cores=30 soft=8589934592 hard=8589934592 share=elastic ...
-//           ... priority=online owner=vision      (one line)
+//           ... priority=online memory_by=native cores_by=shim owner=vision      (one line)
 //     end 2
 //
+// Without memory_by and cores_by, as older versions wrote it, a slice is enforced by the shim.
 // The last line counts the others: a file that was cut is seen. `name` of a card and `owner` come
 // last and hold the rest of the line. Pure text in and out; the file is replaced whole, by
 // io/text_file.h's write-aside-and-rename, so there is no log to replay.

@@ -22,6 +22,8 @@ NodeState Example() {
   a.row = 1;
   a.share = Share::kElastic;
   a.priority = Priority::kOffline;
+  a.memory_backend = MemoryBackend::kNative;
+  a.cores_backend = CoresBackend::kMps;
   state.slices.push_back(a);
   return state;
 }
@@ -51,6 +53,29 @@ TEST(StateFile, SaysTheLineAndWhatToDo) {
   EXPECT_EQ(status.code(), Code::kDataLoss);
   EXPECT_NE(status.message().find("line 3: 'cores'"), std::string::npos) << status.message();
   EXPECT_NE(status.message().find("good copy"), std::string::npos);
+}
+
+TEST(StateFile, ReadsWhatOlderVersionsWrote) {
+  const NodeState state = Example();
+  std::string text = FormatState(state);
+  for (const char* field :
+       {"memory_by=shim ", "memory_by=native ", "cores_by=shim ", "cores_by=mps "}) {
+    const std::size_t at = text.find(field);
+    ASSERT_NE(at, std::string::npos) << field;
+    text.erase(at, std::string_view(field).size());
+  }
+  const Result<NodeState> again = ParseState(text);
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->slices[0], state.slices[0]);
+  EXPECT_EQ(again->slices[1].memory_backend, MemoryBackend::kShim);
+  EXPECT_EQ(again->slices[1].cores_backend, CoresBackend::kShim);
+  EXPECT_EQ(again->slices[0].owner, "vision team = 1");
+}
+
+TEST(StateFile, ABackendThatIsNotKnownIsRefused) {
+  std::string text = FormatState(Example());
+  text.replace(text.find("memory_by=native"), 16, "memory_by=mig   ");
+  EXPECT_NE(ParseState(text).status().message().find("memory_by"), std::string::npos);
 }
 
 TEST(StateFile, RefusesTwoOfAKind) {

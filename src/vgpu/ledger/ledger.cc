@@ -44,8 +44,7 @@ void InitSegment(SliceSegment* segment) {
   segment->version = kSegmentVersion;
   segment->cells = kCells;
   segment->bytes = sizeof(SliceSegment);
-  std::atomic_thread_fence(kRelease);
-  segment->magic = kSegmentMagic;
+  __atomic_store_n(&segment->magic, kSegmentMagic, __ATOMIC_RELEASE);
 }
 
 std::uint64_t HeldBytes(const SliceSegment& segment) {

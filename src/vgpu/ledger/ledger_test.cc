@@ -307,7 +307,7 @@ TEST_F(LedgerTest, RefusesWhatIsNoSegment) {
   EXPECT_EQ(CheckSegment(segment_, sizeof(SliceSegment)), SegmentFault::kNone);
   EXPECT_EQ(CheckSegment(segment_, sizeof(SliceSegment) - 1), SegmentFault::kTruncated);
   EXPECT_EQ(CheckSegment(nullptr, 0), SegmentFault::kTruncated);
-  segment_->version = 2;
+  segment_->version = kSegmentVersion + 1;
   EXPECT_EQ(CheckSegment(segment_, sizeof(SliceSegment)), SegmentFault::kOtherVersion);
   segment_->version = kSegmentVersion;
   segment_->cells = 7;

@@ -30,7 +30,24 @@ Runner Read(const TableRow& row, const CardRow& card) {
   runner.pause = Bounded(card.pause.load(kRelaxed));
   runner.burst = Bounded(card.burst.load(kRelaxed));
   runner.run = Bounded(card.run.load(kRelaxed));
+  runner.level = Bounded(card.level.load(kRelaxed));
+  runner.idle = Bounded(card.idle.load(kRelaxed));
+  runner.idle_spread = Bounded(card.idle_spread.load(kRelaxed));
+  runner.request = Bounded(card.request.load(kRelaxed));
   return runner;
+}
+
+// What only the slice itself knows and changes. The latest of several of its processes is as good
+// as any.
+void Write(const Runner& runner, CardRow* card) {
+  card->waiting_until.store(runner.waiting_until, kRelaxed);
+  card->pause.store(runner.pause, kRelaxed);
+  card->burst.store(runner.burst, kRelaxed);
+  card->run.store(runner.run, kRelaxed);
+  card->level.store(runner.level, kRelaxed);
+  card->idle.store(runner.idle, kRelaxed);
+  card->idle_spread.store(runner.idle_spread, kRelaxed);
+  card->request.store(runner.request, kRelaxed);
 }
 
 // Room for all rows without writing to it first: most cards have a few.
@@ -71,17 +88,25 @@ Ns Arbiter::AskCard(Ns cost, Ns now) {
   Runners room;
   Runner* const runners = room.at;
   const std::uint32_t rows = RowsOf(*table_);
-  if (row_ >= rows) return 0;  // No such slice any more: nothing to hold it to.
+  // No units: another backend shares out the cores, or the slice is gone. Counted, not held.
+  if (row_ >= rows || table_->row[row_].cores.load(kRelaxed) == 0) {
+    card_->row[row_].gpu.fetch_add(cost, kRelaxed);
+    return 0;
+  }
   CardRow& own = card_->row[row_];
   for (std::uint32_t i = 0; i < rows; ++i) runners[i] = Read(table_->row[i], card_->row[i]);
   for (;;) {
     Ns before = own.virtual_time.load(kRelaxed);
     runners[row_].virtual_time = Bounded(before);
     Ns busy_until = card_->busy_until.load(std::memory_order_acquire);
-    const Decision decision = Decide({runners, rows}, row_, Bounded(busy_until), now);
+    const Decision decision = Decide({runners, rows}, row_, Bounded(busy_until), cost, now);
     if (!decision.launch) {
-      // One store decides between several waiters of the slice; the latest is as good as any.
-      own.waiting_until.store(decision.again_at + 100 * kUs, kRelaxed);
+      const Runner after = AfterRefusal(runners[row_], decision, now);
+      // When another process of the slice was faster, its value stays.
+      if (after.virtual_time != before) {
+        own.virtual_time.compare_exchange_strong(before, after.virtual_time, kRelaxed);
+      }
+      Write(after, &own);
       return decision.again_at;
     }
     const Runner after = AfterLaunch(runners[row_], decision, Bounded(busy_until), cost, now);
@@ -94,11 +119,8 @@ Ns Arbiter::AskCard(Ns cost, Ns now) {
         busy_until, BusyAfter(Bounded(busy_until), cost, now), std::memory_order_acq_rel)) {
     }
     own.busy_until.store(BusyAfter(Bounded(busy_until), cost, now), kRelaxed);
-    own.waiting_until.store(0, kRelaxed);
     own.hard_next.store(after.hard_next, kRelaxed);
-    own.pause.store(after.pause, kRelaxed);
-    own.burst.store(after.burst, kRelaxed);
-    own.run.store(after.run, kRelaxed);
+    Write(after, &own);
     own.gpu.fetch_add(cost, kRelaxed);
     return 0;
   }
@@ -122,9 +144,12 @@ Ns Arbiter::Launch(Ns cost, void (*awake)()) {
 
 void Arbiter::Measured(Ns predicted, Ns measured) {
   const std::uint32_t cores = table_->row[row_].cores.load(kRelaxed);
-  if (cores == 0) return;
   const Ns error = measured - predicted;
   CardRow& own = card_->row[row_];
+  if (cores == 0) {
+    own.gpu.fetch_add(error, kRelaxed);
+    return;
+  }
   own.virtual_time.fetch_add(VirtualCost(error, cores), kRelaxed);
   own.hard_next.fetch_add(VirtualCost(error, cores), kRelaxed);
   own.busy_until.fetch_add(error, kRelaxed);

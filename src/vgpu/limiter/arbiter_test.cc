@@ -53,6 +53,25 @@ TEST_F(ArbiterTest, TwoSlicesShareByTheirUnits) {
               2.0 * kLease);
 }
 
+TEST_F(ArbiterTest, ASliceWithoutUnitsIsCountedAndNeverWaits) {
+  // Another backend shares out its cores; the neighbour is kept to its own rule all the same.
+  Slice(0, 0);
+  Slice(1, 100);
+  Arbiter free_one;
+  Arbiter other;
+  free_one.Attach(table_.get(), card_.get(), 0);
+  other.Attach(table_.get(), card_.get(), 1);
+  for (Ns now = kMs; now < 101 * kMs; now += kMs) {
+    EXPECT_EQ(free_one.Ask(10 * kMs, now), 0);
+    other.Ask(10 * kMs, now);
+  }
+  EXPECT_EQ(card_->row[0].gpu.load(), 1'000 * kMs);
+  free_one.Measured(10 * kMs, 7 * kMs);
+  EXPECT_EQ(card_->row[0].gpu.load(), 997 * kMs);
+  EXPECT_EQ(card_->row[0].busy_until.load(), 0);
+  EXPECT_LE(card_->row[1].gpu.load(), 150 * kMs);
+}
+
 TEST_F(ArbiterTest, ALeaseIsNotLaunchedTwiceByThreads) {
   Slice(0, 100);
   Arbiter arbiter;
@@ -70,6 +89,23 @@ TEST_F(ArbiterTest, ALeaseIsNotLaunchedTwiceByThreads) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(launched.load(), 0);
   EXPECT_LE(launched.load(), card_->row[0].gpu.load());
+}
+
+TEST_F(ArbiterTest, WhoIsRefusedKeepsItsPlaceInSharedMemory) {
+  Slice(0, 50);
+  Slice(1, 50);
+  Arbiter arbiters[2];
+  for (std::uint32_t i = 0; i < 2; ++i) arbiters[i].Attach(table_.get(), card_.get(), i);
+  for (TableRow& row : table_->row) row.share = Share::kElastic;
+  card_->row[1].virtual_time = 5'000 * kMs;
+  const Ns now = 1'000 * kMs;
+  ASSERT_EQ(arbiters[1].Ask(10 * kMs, now), 0);
+  // The card is full: it has to wait, and does not come with all of its past.
+  EXPECT_GT(arbiters[0].Ask(kMs, now), now);
+  EXPECT_EQ(card_->row[0].virtual_time.load(), 5'000 * kMs - VirtualCost(kCredit, 50));
+  EXPECT_GT(card_->row[0].waiting_until.load(), now);
+  EXPECT_EQ(card_->row[0].level.load(), 5'020 * kMs);
+  EXPECT_EQ(card_->row[0].gpu.load(), 0);
 }
 
 TEST_F(ArbiterTest, ASliceThatIsGoneHoldsNobody) {

@@ -37,7 +37,7 @@ class CostModel {
   static constexpr std::uint32_t kProbes = 8;
   static constexpr Ns kUnknown = 20 * kUs;  // Charged before anything is known; every second time
   static constexpr std::uint32_t kDoublings = 12;  // twice as much, so often.
-  static constexpr Ns kSampleEvery = 500 * kUs;  // Two events cost about 2 us: under 0.5 %.
+  static constexpr Ns kSampleEvery = 500 * kUs;    // Two events cost about 2 us: under 0.5 %.
   static constexpr Ns kSampleNewEvery = 20 * kUs;
   static constexpr std::uint32_t kNew = 4;  // Samples until a key is no longer new.
   static constexpr std::uint32_t kStale = 16;

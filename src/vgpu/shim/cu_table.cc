@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+#include <initializer_list>
+
 #include "vgpu/shim/vendor.h"
 
 namespace brim::vgpu {
 
 extern "C" {
 void* brim_cu_real[kCuSymbols];
+void* brim_cu_library;
 }
 
 namespace {
@@ -22,9 +25,8 @@ constexpr const char* kNames[] = {
 CUresult Lacking() { return CUDA_ERROR_NOT_FOUND; }
 CUresult Absent() { return CUDA_ERROR_NO_DEVICE; }
 
-constinit Once once;
-
 // Open addressing over the hooked functions' addresses, filled by the resolver, then read only.
+// Resolvers at the same time insert the same rows in the same order, so each row has one place.
 constexpr std::uint32_t kMapped = 2048;
 struct Mapping {
   void* real;
@@ -39,8 +41,12 @@ std::uint32_t SlotOf(void* real) {
 
 void Map(void* real, void* hook) {
   std::uint32_t slot = SlotOf(real);
-  while (map[slot].real != nullptr && map[slot].real != real) slot = (slot + 1) % kMapped;
-  map[slot] = {real, hook};
+  for (void* there; (there = __atomic_load_n(&map[slot].real, __ATOMIC_ACQUIRE)) != nullptr;) {
+    if (there == real) return;
+    slot = (slot + 1) % kMapped;
+  }
+  __atomic_store_n(&map[slot].hook, hook, __ATOMIC_RELAXED);
+  __atomic_store_n(&map[slot].real, real, __ATOMIC_RELEASE);
 }
 
 }  // namespace
@@ -53,7 +59,6 @@ extern "C" void brim_cu_resolve(void) {
   };
   constexpr std::uint32_t kRows = sizeof(kHooks) / sizeof(kHooks[0]);
   static_assert(kRows * 2 < kMapped);
-  if (!once.Begin()) return;
   const VendorTable vendor = {"BRIM_REAL_LIBCUDA",
                               "libcuda.so.1",
                               kNames,
@@ -62,20 +67,22 @@ extern "C" void brim_cu_resolve(void) {
                               kRows,
                               reinterpret_cast<void*>(&Lacking),
                               reinterpret_cast<void*>(&Absent),
+                              &brim_cu_library,
+                              brim_cu_inner,
                               brim_cu_real,
                               brim_cu_table};
-  const bool loaded = LoadVendor(vendor);
+  void* real[kCuSymbols];
+  const bool loaded = LoadVendor(vendor, real);
   for (const HookRow& row : kHooks) {
-    if (loaded && brim_cu_real[row.index] != vendor.lacking) Map(brim_cu_real[row.index], row.hook);
+    if (loaded && real[row.index] != vendor.lacking) Map(real[row.index], row.hook);
   }
-  PublishTable(vendor, loaded);
-  once.Done();
+  PublishTable(vendor, loaded, real);
 }
 
 void* HookOf(void* real) {
   std::uint32_t slot = SlotOf(real);
-  while (map[slot].real != nullptr) {
-    if (map[slot].real == real) return map[slot].hook;
+  for (void* there; (there = __atomic_load_n(&map[slot].real, __ATOMIC_ACQUIRE)) != nullptr;) {
+    if (there == real) return map[slot].hook;
     slot = (slot + 1) % kMapped;
   }
   return real;

@@ -21,6 +21,8 @@ enum CuIndex : std::uint32_t {
 extern "C" {
 extern void* brim_cu_table[] __attribute__((visibility("hidden")));
 extern void* brim_cu_real[] __attribute__((visibility("hidden")));
+extern void* brim_cu_library __attribute__((visibility("hidden")));
+extern std::uintptr_t brim_cu_inner[4] __attribute__((visibility("hidden")));
 __attribute__((visibility("hidden"))) void brim_cu_resolve(void);
 }
 

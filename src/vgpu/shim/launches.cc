@@ -9,6 +9,14 @@ namespace {
 
 constinit Launches launches;
 constexpr Ns kCollectEvery = 50 * kUs;
+constexpr Ns kBetweenMin = 20 * kUs;
+
+// On an idle stream the first event of a measurement is over at once: had the thread lost its
+// processor before the launch, that pause would be taken for the kernel's time. `between` is what
+// passed on the processor from one event to the other: a few microseconds as a rule.
+bool PauseCounts(Ns between, Ns measured) {
+  return between > kBetweenMin && between > measured / 8;
+}
 
 CUresult Record(const Launch& launch, CUevent event) {
   return launch.per_thread ? BRIM_REAL(cuEventRecord_ptsz)(event, launch.stream)
@@ -83,8 +91,7 @@ Launches::Turn Launches::Begin(const Launch& launch) {
   turn.predicted = prediction.cost;
   turn.known = prediction.known;
   // What was measured meanwhile may shorten the wait.
-  const Ns throttled =
-      process.arbiter().Launch(prediction.cost, [] { ThisLaunches().Collect(); });
+  const Ns throttled = process.arbiter().Launch(prediction.cost, [] { ThisLaunches().Collect(); });
   now += throttled;
   process.CountLaunch(throttled, now);
   if (prediction.sample) turn.probe = StartProbe(launch, turn, now);
@@ -96,9 +103,13 @@ int Launches::StartProbe(const Launch& launch, const Turn& turn, Ns now) {
   for (int i = 0; i < kProbes; ++i) {
     Probe& probe = probes_[i];
     ProbeState state = ProbeState::kFree;
-    // A probe made in another context stays with it: there are enough.
-    if (probe.begin != nullptr && probe.context != context) continue;
+    if (probe.state.load(std::memory_order_relaxed) != state) continue;
     if (!probe.state.compare_exchange_strong(state, ProbeState::kMaking)) continue;
+    // A probe made in another context stays with it: there are enough.
+    if (probe.begin != nullptr && probe.context != context) {
+      probe.state.store(ProbeState::kFree, std::memory_order_release);
+      continue;
+    }
     if (probe.begin == nullptr) {
       const bool made = BRIM_REAL(cuEventCreate)(&probe.begin, CU_EVENT_DEFAULT) == CUDA_SUCCESS &&
                         BRIM_REAL(cuEventCreate)(&probe.end, CU_EVENT_DEFAULT) == CUDA_SUCCESS;
@@ -111,6 +122,7 @@ int Launches::StartProbe(const Launch& launch, const Turn& turn, Ns now) {
     }
     probe.key = turn.key;
     probe.predicted = turn.predicted;
+    probe.begun_at = MonotonicNow();
     probe.known = turn.known;
     probe.clean = !ThisProcess().arbiter().Contended(now);
     return i;
@@ -122,6 +134,7 @@ void Launches::End(const Launch& launch, const Turn& turn, CUresult result) {
   if (turn.probe < 0) return;
   Probe& probe = probes_[turn.probe];
   const bool running = result == CUDA_SUCCESS && Record(launch, probe.end) == CUDA_SUCCESS;
+  probe.between = MonotonicNow() - probe.begun_at;
   probe.state.store(running ? ProbeState::kRunning : ProbeState::kFree, std::memory_order_release);
 }
 
@@ -141,7 +154,8 @@ void Launches::Collect() {
     if (done == CUDA_SUCCESS &&
         BRIM_REAL(cuEventElapsedTime)(&milliseconds, probe.begin, probe.end) == CUDA_SUCCESS) {
       const auto measured = static_cast<Ns>(static_cast<double>(milliseconds) * 1e6);
-      const bool clean = probe.clean && !process.arbiter().Contended(now);
+      const bool clean =
+          probe.clean && !PauseCounts(probe.between, measured) && !process.arbiter().Contended(now);
       const Ns owed = process.costs().Sample(probe.key, measured, clean);
       if (!probe.known) {
         if (owed != 0) process.arbiter().Measured(0, owed);

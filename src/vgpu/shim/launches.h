@@ -69,6 +69,8 @@ class Launches {
     std::uint64_t context = 0;  // Events belong to one.
     std::uint64_t key = 0;
     Ns predicted = 0;
+    Ns begun_at = 0;  // Clock: when the first event was recorded,
+    Ns between = 0;   // and how long after that the second.
     bool known = false;
     bool clean = false;
   };

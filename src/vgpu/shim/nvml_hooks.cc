@@ -21,25 +21,32 @@ struct View {
   const CardSegment* card;
 };
 
+// The first mapping stays; one that another thread made meanwhile is given back.
+template <typename T>
+void Keep(const T** place, const T* mapped) {
+  const T* none = nullptr;
+  if (mapped == nullptr || __atomic_compare_exchange_n(place, &none, mapped, false,
+                                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    return;
+  }
+  munmap(const_cast<T*>(mapped), sizeof(T));
+}
+
+// Nobody waits for another: in a forked child there may be nobody.
 const View* Slice() {
   static View view;
-  static std::atomic<int> state{0};  // 0 not looked, 1 somebody looks, 2 none, 3 there.
-  int known = state.load(std::memory_order_acquire);
-  if (known >= 2) return known == 3 ? &view : nullptr;
-  int none = 0;
-  if (!state.compare_exchange_strong(none, 1)) {
-    while ((known = state.load(std::memory_order_acquire)) == 1) usleep(50);
-    return known == 3 ? &view : nullptr;
-  }
+  static std::atomic<int> state{0};  // 0 not looked, 1 none, 2 there.
+  const int known = state.load(std::memory_order_acquire);
+  if (known != 0) return known == 2 ? &view : nullptr;
   bool told = false;
   const char* const folder = SliceFolder(&told);
   if (told || access(folder, F_OK) == 0) {
-    view.limits = MapFile<const SliceLimits>(folder, "limits", false, CheckLimits);
-    view.segment = MapFile<const SliceSegment>(folder, "segment", false, CheckSegment);
-    view.card = MapFile<const CardSegment>(folder, "card", false, CheckCard);
+    Keep(&view.limits, MapFile<const SliceLimits>(folder, "limits", false, CheckLimits));
+    Keep(&view.segment, MapFile<const SliceSegment>(folder, "segment", false, CheckSegment));
+    Keep(&view.card, MapFile<const CardSegment>(folder, "card", false, CheckCard));
   }
   const bool all = view.limits != nullptr && view.segment != nullptr && view.card != nullptr;
-  state.store(all ? 3 : 2, std::memory_order_release);
+  state.store(all ? 2 : 1, std::memory_order_release);
   return all ? &view : nullptr;
 }
 
@@ -53,17 +60,42 @@ nvmlReturn_t OwnCard(const View& slice, nvmlDevice_t* device) {
   return BRIM_REAL_NVML(nvmlDeviceGetHandleByUUID)(slice.limits->card_uuid, device);
 }
 
-// After the vendor found a device: whether it is the slice's.
-nvmlReturn_t OnlyOwn(const View& slice, nvmlReturn_t found, nvmlDevice_t* device) {
+template <typename Call>
+nvmlReturn_t Count(unsigned int* count, Call call) {
+  if (Slice() == nullptr) return call(count);
+  return *count = 1, NVML_SUCCESS;
+}
+
+template <typename Call>
+nvmlReturn_t ByIndex(unsigned int index, nvmlDevice_t* device, Call call) {
+  const View* const slice = Slice();
+  if (slice == nullptr) return call(index, device);
+  if (index != 0 || device == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
+  return OwnCard(*slice, device);
+}
+
+// The vendor finds a device by what it is called; only the slice's is shown.
+template <typename Call>
+nvmlReturn_t ByName(const char* name, nvmlDevice_t* device, Call call) {
+  const View* const slice = Slice();
+  const nvmlReturn_t found = call(name, device);
+  if (slice == nullptr || found != NVML_SUCCESS) return found;
   nvmlDevice_t own = nullptr;
-  if (found != NVML_SUCCESS) return found;
-  if (OwnCard(slice, &own) != NVML_SUCCESS || own != *device) return NVML_ERROR_NOT_FOUND;
+  if (OwnCard(*slice, &own) != NVML_SUCCESS || own != *device) return NVML_ERROR_NOT_FOUND;
   return NVML_SUCCESS;
 }
 
-nvmlReturn_t ByIndex(unsigned int index, nvmlDevice_t* device, const View& slice) {
-  if (index != 0 || device == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
-  return OwnCard(slice, device);
+// The slice's memory in place of the card's; free is never more than the card has.
+template <typename Memory, typename Call>
+nvmlReturn_t SliceMemory(nvmlDevice_t device, Memory* memory, Call call) {
+  const View* const slice = Slice();
+  const nvmlReturn_t result = call(device, memory);
+  if (slice == nullptr || result != NVML_SUCCESS) return result;
+  memory->used = HeldBytes(*slice->segment);
+  memory->total = slice->limits->memory_now.load(std::memory_order_relaxed);
+  const std::uint64_t left = memory->total > memory->used ? memory->total - memory->used : 0;
+  if (left < memory->free) memory->free = left;
+  return result;
 }
 
 bool IsOwnProcess(const View& slice, unsigned int pid) {
@@ -123,42 +155,28 @@ unsigned int OwnUtilization(const View& slice) {
 }  // namespace
 
 nvmlReturn_t Hook_nvmlDeviceGetCount(unsigned int* count) {
-  if (Slice() == nullptr) return BRIM_REAL_NVML(nvmlDeviceGetCount)(count);
-  return *count = 1, NVML_SUCCESS;
+  return Count(count, BRIM_REAL_NVML(nvmlDeviceGetCount));
 }
 nvmlReturn_t Hook_nvmlDeviceGetCount_v2(unsigned int* count) {
-  if (Slice() == nullptr) return BRIM_REAL_NVML(nvmlDeviceGetCount_v2)(count);
-  return *count = 1, NVML_SUCCESS;
+  return Count(count, BRIM_REAL_NVML(nvmlDeviceGetCount_v2));
 }
 nvmlReturn_t Hook_nvmlDeviceGetHandleByIndex(unsigned int index, nvmlDevice_t* device) {
-  const View* const slice = Slice();
-  return slice == nullptr ? BRIM_REAL_NVML(nvmlDeviceGetHandleByIndex)(index, device)
-                          : ByIndex(index, device, *slice);
+  return ByIndex(index, device, BRIM_REAL_NVML(nvmlDeviceGetHandleByIndex));
 }
 nvmlReturn_t Hook_nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t* device) {
-  const View* const slice = Slice();
-  return slice == nullptr ? BRIM_REAL_NVML(nvmlDeviceGetHandleByIndex_v2)(index, device)
-                          : ByIndex(index, device, *slice);
+  return ByIndex(index, device, BRIM_REAL_NVML(nvmlDeviceGetHandleByIndex_v2));
 }
 nvmlReturn_t Hook_nvmlDeviceGetHandleByUUID(const char* uuid, nvmlDevice_t* device) {
-  const View* const slice = Slice();
-  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleByUUID)(uuid, device);
-  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+  return ByName(uuid, device, BRIM_REAL_NVML(nvmlDeviceGetHandleByUUID));
 }
 nvmlReturn_t Hook_nvmlDeviceGetHandleByPciBusId(const char* bus, nvmlDevice_t* device) {
-  const View* const slice = Slice();
-  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleByPciBusId)(bus, device);
-  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+  return ByName(bus, device, BRIM_REAL_NVML(nvmlDeviceGetHandleByPciBusId));
 }
 nvmlReturn_t Hook_nvmlDeviceGetHandleByPciBusId_v2(const char* bus, nvmlDevice_t* device) {
-  const View* const slice = Slice();
-  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleByPciBusId_v2)(bus, device);
-  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+  return ByName(bus, device, BRIM_REAL_NVML(nvmlDeviceGetHandleByPciBusId_v2));
 }
 nvmlReturn_t Hook_nvmlDeviceGetHandleBySerial(const char* serial, nvmlDevice_t* device) {
-  const View* const slice = Slice();
-  const nvmlReturn_t found = BRIM_REAL_NVML(nvmlDeviceGetHandleBySerial)(serial, device);
-  return slice == nullptr ? found : OnlyOwn(*slice, found, device);
+  return ByName(serial, device, BRIM_REAL_NVML(nvmlDeviceGetHandleBySerial));
 }
 nvmlReturn_t Hook_nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int* index) {
   if (Slice() == nullptr) return BRIM_REAL_NVML(nvmlDeviceGetIndex)(device, index);
@@ -166,28 +184,12 @@ nvmlReturn_t Hook_nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int* index) {
 }
 
 nvmlReturn_t Hook_nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t* memory) {
-  const View* const slice = Slice();
-  const nvmlReturn_t result = BRIM_REAL_NVML(nvmlDeviceGetMemoryInfo)(device, memory);
-  if (slice == nullptr || result != NVML_SUCCESS) return result;
-  const std::uint64_t held = HeldBytes(*slice->segment);
-  const std::uint64_t limit = slice->limits->memory_now.load(std::memory_order_relaxed);
-  memory->total = limit;
-  memory->used = held;
-  const std::uint64_t left = limit > held ? limit - held : 0;
-  if (left < memory->free) memory->free = left;
-  return result;
+  return SliceMemory(device, memory, BRIM_REAL_NVML(nvmlDeviceGetMemoryInfo));
 }
 nvmlReturn_t Hook_nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t* memory) {
-  const View* const slice = Slice();
-  const nvmlReturn_t result = BRIM_REAL_NVML(nvmlDeviceGetMemoryInfo_v2)(device, memory);
-  if (slice == nullptr || result != NVML_SUCCESS) return result;
-  const std::uint64_t held = HeldBytes(*slice->segment);
-  const std::uint64_t limit = slice->limits->memory_now.load(std::memory_order_relaxed);
-  memory->total = limit;
-  memory->reserved = 0;
-  memory->used = held;
-  const std::uint64_t left = limit > held ? limit - held : 0;
-  if (left < memory->free) memory->free = left;
+  const nvmlReturn_t result =
+      SliceMemory(device, memory, BRIM_REAL_NVML(nvmlDeviceGetMemoryInfo_v2));
+  if (result == NVML_SUCCESS && InSlice()) memory->reserved = 0;
   return result;
 }
 nvmlReturn_t Hook_nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_t* use) {

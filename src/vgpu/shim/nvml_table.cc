@@ -1,12 +1,14 @@
 // See nvml_table.h.
 #include "vgpu/shim/nvml_table.h"
 
+#include "vgpu/shim/injection.h"
 #include "vgpu/shim/vendor.h"
 
 namespace brim::vgpu {
 
 extern "C" {
 void* brim_nvml_real[kNvmlSymbols];
+void* brim_nvml_library;
 }
 
 namespace {
@@ -24,9 +26,9 @@ nvmlReturn_t Absent() { return NVML_ERROR_LIBRARY_NOT_FOUND; }
 nvmlReturn_t Refused() { return NVML_ERROR_NO_PERMISSION; }
 nvmlReturn_t Hidden() { return NVML_ERROR_NOT_SUPPORTED; }
 
-void Refuse() {
-  const auto put = [](std::uint32_t index, nvmlReturn_t (*answer)()) {
-    brim_nvml_real[index] = reinterpret_cast<void*>(answer);
+void Refuse(void** real) {
+  const auto put = [real](std::uint32_t index, nvmlReturn_t (*answer)()) {
+    real[index] = reinterpret_cast<void*>(answer);
   };
 #define BRIM_REFUSED(name) put(kNvml_##name, &Refused);
 #define BRIM_HIDDEN(name) put(kNvml_##name, &Hidden);
@@ -37,8 +39,6 @@ void Refuse() {
 #undef BRIM_ALLOWED
 }
 
-constinit Once once;
-
 }  // namespace
 
 extern "C" void brim_nvml_resolve(void) {
@@ -47,7 +47,6 @@ extern "C" void brim_nvml_resolve(void) {
 #include "vgpu/shim/nvml_hooks.inc"
 #undef BRIM_HOOK
   };
-  if (!once.Begin()) return;
   const VendorTable vendor = {"BRIM_REAL_LIBNVIDIA_ML",
                               "libnvidia-ml.so.1",
                               kNames,
@@ -56,17 +55,19 @@ extern "C" void brim_nvml_resolve(void) {
                               sizeof(kHooks) / sizeof(kHooks[0]),
                               reinterpret_cast<void*>(&Lacking),
                               reinterpret_cast<void*>(&Absent),
+                              &brim_nvml_library,
+                              brim_nvml_inner,
                               brim_nvml_real,
                               brim_nvml_table};
-  const bool loaded = LoadVendor(vendor);
+  void* real[kNvmlSymbols];
+  const bool loaded = LoadVendor(vendor, real);
   // The one function that answers with a text and not a code.
   if (!loaded) {
-    brim_nvml_real[kNvml_nvmlErrorString] = reinterpret_cast<void*>(
+    real[kNvml_nvmlErrorString] = reinterpret_cast<void*>(
         +[](nvmlReturn_t) -> const char* { return "libnvidia-ml.so.1 was not found"; });
   }
-  if (loaded && InSlice()) Refuse();
-  PublishTable(vendor, loaded);
-  once.Done();
+  if (loaded && !StandsAside() && InSlice()) Refuse(real);
+  PublishTable(vendor, loaded, real);
 }
 
 }  // namespace brim::vgpu

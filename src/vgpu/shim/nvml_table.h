@@ -21,6 +21,8 @@ enum NvmlIndex : std::uint32_t {
 extern "C" {
 extern void* brim_nvml_table[] __attribute__((visibility("hidden")));
 extern void* brim_nvml_real[] __attribute__((visibility("hidden")));
+extern void* brim_nvml_library __attribute__((visibility("hidden")));
+extern std::uintptr_t brim_nvml_inner[4] __attribute__((visibility("hidden")));
 __attribute__((visibility("hidden"))) void brim_nvml_resolve(void);
 }
 

@@ -72,9 +72,12 @@ TEST_F(ShimEntryTest, MissingTruncatedTamperedAndOtherVersions) {
     const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
     char head[12];
     ASSERT_EQ(pread(fd, head, sizeof(head), 0), 12);
-    head[8] = 99;  // The version follows the magic.
-    ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), 12);
-    Refused(slice, path, "another version");
+    // The version follows the magic: of an agent newer than the library, and of an older one.
+    for (const std::uint32_t version : {kSegmentVersion + 1, kSegmentVersion - 1}) {
+      memcpy(head + 8, &version, sizeof(version));
+      ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), 12);
+      Refused(slice, path, "another version");
+    }
     head[0] = 1;
     ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), 12);
     Refused(slice, path, "not a file of Brim's agent");
@@ -157,8 +160,9 @@ TEST_F(ShimEntryTest, ThreeHundredProgramsStart) {
   Nobody nobody;
   Reaper reaper(OwnSlice().segment);
   reaper.Reap(&nobody);
-  const std::vector<std::int64_t> without =
-      Storm(kPrograms, {{"LD_LIBRARY_PATH", BRIM_FAKE_FOLDER}, {"BRIM_SLICE", nullptr}});
+  const std::vector<std::int64_t> without = Storm(
+      kPrograms,
+      {{"LD_LIBRARY_PATH", BRIM_FAKE_FOLDER}, {"LD_PRELOAD", nullptr}, {"BRIM_SLICE", nullptr}});
   const std::vector<std::int64_t> with = Storm(kPrograms, {});
   for (const std::size_t first : {0, 200}) {
     printf("CPU time of starts %zu to %zu: %.2f ms without the shim, %.2f ms in a slice\n",

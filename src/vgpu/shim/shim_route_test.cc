@@ -38,21 +38,9 @@ const std::set<std::string> kHooks = {
 #undef BRIM_HOOK
 };
 
-// Uses the library as a program would; what it sees and gets is the slice's.
 std::string Use(void* library) {
   if (library == nullptr) return dlerror();
-  CUcontext context = nullptr;
-  CUdeviceptr at = 0;
-  size_t free = 0;
-  size_t total = 0;
-  if (const int start = FROM(library, cuInit)(0)) return "cuInit " + std::to_string(start);
-  FROM(library, cuDevicePrimaryCtxRetain)(&context, 0);
-  FROM(library, cuCtxSetCurrent)(context);
-  FROM(library, cuMemGetInfo_v2)(&free, &total);
-  const int whole = FROM(library, cuMemAlloc_v2)(&at, total);
-  const int left = FROM(library, cuMemAlloc_v2)(&at, free);
-  return "total " + std::to_string(total) + " whole " + std::to_string(whole) + " left " +
-         std::to_string(left);
+  return UseCuda([library](const char* name) { return dlsym(library, name); });
 }
 
 int Say(const std::string& text) {
@@ -191,6 +179,9 @@ class Nobody final : public Living {
   bool Alive(std::int32_t, std::uint64_t, std::uint64_t) override { return false; }
 };
 
+const std::string kUnsliced =
+    "total " + std::to_string(std::uint64_t{16} << 30) + " whole 2 left 0\n";
+
 class ShimRouteTest : public testing::Test {
  protected:
   ~ShimRouteTest() override {
@@ -220,7 +211,10 @@ TEST_F(ShimRouteTest, NamedAtLinkTime) {
 TEST_F(ShimRouteTest, Opened) { EXPECT_EQ(Route("dlopen"), Whole()); }
 TEST_F(ShimRouteTest, OpenedLazily) { EXPECT_EQ(Route("lazy"), Whole()); }
 TEST_F(ShimRouteTest, OpenedWithDeepBinding) { EXPECT_EQ(Route("deepbind"), Whole()); }
-TEST_F(ShimRouteTest, OpenedInANamespaceOfItsOwn) { EXPECT_EQ(Route("dlmopen"), Whole()); }
+// What is preloaded does not enter another namespace: there the program has the driver as it is.
+TEST_F(ShimRouteTest, OpenedInANamespaceOfItsOwn) {
+  EXPECT_EQ(Route("dlmopen"), Preloaded() ? kUnsliced : Whole());
+}
 TEST_F(ShimRouteTest, OpenedByPath) { EXPECT_EQ(Route("path"), Whole()); }
 TEST_F(ShimRouteTest, ForkedBeforeTheStart) { EXPECT_EQ(Route("fork-before"), Whole() + "1\n"); }
 TEST_F(ShimRouteTest, VforkAndExec) { EXPECT_EQ(Route("vfork-exec"), Whole()); }
@@ -239,15 +233,15 @@ TEST_F(ShimRouteTest, ForkedAfterTheStartWithoutACell) {
 }
 
 TEST_F(ShimRouteTest, TwoCopiesInOneProcessShareTheLimit) {
-  EXPECT_EQ(Route("two"), Whole() + "copy 0 2 cells 2\n");
+  EXPECT_EQ(Route("two"), Whole() + (Preloaded() ? "copy 0 0 cells 1\n" : "copy 0 2 cells 2\n"));
 }
 
 TEST_F(ShimRouteTest, WithoutASliceEverythingIsTheVendors) {
-  EXPECT_EQ(Route("dlopen", {{"BRIM_SLICE", nullptr}}),
-            "total " + std::to_string(std::uint64_t{16} << 30) + " whole 2 left 0\n");
+  EXPECT_EQ(Route("dlopen", {{"BRIM_SLICE", nullptr}}), kUnsliced);
 }
 
 TEST_F(ShimRouteTest, WithoutTheVendorsLibraryThereIsNoDevice) {
+  if (Preloaded()) GTEST_SKIP() << "the program's own libcuda.so.1 is used";
   EXPECT_EQ(Route("dlopen", {{"BRIM_REAL_LIBCUDA", "/nowhere/libcuda.so.1"}}), "cuInit 100\n");
   EXPECT_EQ(Route("dlopen", {{"BRIM_REAL_LIBCUDA", BRIM_SHIM_FOLDER "/libcuda.so.1"}}),
             "cuInit 100\n");
@@ -280,7 +274,7 @@ TEST_F(ShimRouteTest, EachAddressThatIsAskedFor) {
       continue;
     }
     ++hooked;
-    EXPECT_EQ(file, BRIM_SHIM_FOLDER "/libcuda.so.1") << line;
+    EXPECT_EQ(file, HookFile()) << line;
     EXPECT_EQ(line, other);
     // Different forms are different hooks.
     const auto [place, fresh] = places.emplace(exported, offset);
@@ -315,7 +309,7 @@ int RunRoute(const std::string& route) {
        [&] { return Say("cuInit " + std::to_string(FROM(dlopen(name, RTLD_NOW), cuInit)(0))); }},
   };
   const auto found = routes.find(route);
-  return found == routes.end() ? 5 : found->second();
+  return found == routes.end() ? RunPreloadRoute(route) : found->second();
 }
 
 }  // namespace brim::vgpu

@@ -132,6 +132,7 @@ struct Library {
   std::set<std::string> exported;
   std::set<std::string> imported;
   std::string soname;
+  std::size_t initialisers = 0;  // Bytes of the table of what runs at load time.
 };
 
 Library ReadLibrary(const std::string& path) {
@@ -152,6 +153,7 @@ Library ReadLibrary(const std::string& path) {
         Elf64_Dyn dynamic;
         memcpy(&dynamic, entry, sizeof(dynamic));
         if (dynamic.d_tag == DT_NEEDED) library.needed.push_back(text + dynamic.d_un.d_val);
+        if (dynamic.d_tag == DT_INIT_ARRAYSZ) library.initialisers = dynamic.d_un.d_val;
         if (dynamic.d_tag == DT_SONAME) library.soname = text + dynamic.d_un.d_val;
       } else {
         Elf64_Sym symbol;
@@ -174,11 +176,25 @@ TEST(ShimTableTest, TheLibrariesExportTheVendorsNamesAndNeedLibcAlone) {
   EXPECT_EQ(nvml.exported, kNvmlNames);
   EXPECT_EQ(nvml.needed, std::vector<std::string>{"libc.so.6"});
   EXPECT_EQ(nvml.soname, "libnvidia-ml.so.1");
+  // What is answered here, the two doors, and the mark by which the others know it.
+  std::set<std::string> answered = {"brim_preload", "dlsym", "dlvsym"};
+  answered.insert(kCuHooks.begin(), kCuHooks.end());
+  answered.insert(kNvmlHooks.begin(), kNvmlHooks.end());
+  answered.insert(kNvmlRefused.begin(), kNvmlRefused.end());
+  const Library preload = ReadLibrary(BRIM_SHIM_FOLDER "/libbrim_preload.so");
+  EXPECT_EQ(preload.exported, answered);
+  EXPECT_EQ(preload.needed, std::vector<std::string>{"libc.so.6"});
+  EXPECT_EQ(preload.soname, "libbrim_preload.so");
+  // The compiler's own entry alone: nothing of ours runs before it is called.
+  for (const Library* library : {&cuda, &nvml, &preload}) {
+    EXPECT_EQ(library->initialisers, sizeof(void*)) << library->soname;
+  }
   // No heap, no way to print or to end the process.
   for (const char* name : {"malloc", "calloc", "realloc", "free", "printf", "puts", "fputs",
                            "perror", "exit", "_exit", "abort", "dlclose"}) {
     EXPECT_EQ(cuda.imported.count(name), 0u) << name;
     EXPECT_EQ(nvml.imported.count(name), 0u) << name;
+    EXPECT_EQ(preload.imported.count(name), 0u) << name;
   }
 }
 

@@ -45,6 +45,24 @@ void* CudaSymbol(const char* name) {
   return found;
 }
 
+std::string UseCuda(const FindFunction& find) {
+#define BY(name) (reinterpret_cast<decltype(&::name)>(find(#name)))
+  CUcontext context = nullptr;
+  CUdeviceptr at = 0;
+  size_t free = 0;
+  size_t total = 0;
+  if (find("cuInit") == nullptr) return dlerror();
+  if (const int start = BY(cuInit)(0)) return "cuInit " + std::to_string(start);
+  BY(cuDevicePrimaryCtxRetain)(&context, 0);
+  BY(cuCtxSetCurrent)(context);
+  BY(cuMemGetInfo_v2)(&free, &total);
+  const int whole = BY(cuMemAlloc_v2)(&at, total);
+  const int left = BY(cuMemAlloc_v2)(&at, free);
+#undef BY
+  return "total " + std::to_string(total) + " whole " + std::to_string(whole) + " left " +
+         std::to_string(left);
+}
+
 TestSlice OpenSlice(const std::string& folder) {
   TestSlice slice;
   slice.folder = folder;
@@ -133,6 +151,12 @@ Ended Finish(Child* child) {
   if (waitpid(child->pid, &ended.status, 0) != child->pid) Die("waitpid");
   child->pid = -1;
   return ended;
+}
+
+bool Preloaded() { return getenv("LD_PRELOAD") != nullptr; }
+
+std::string HookFile() {
+  return Preloaded() ? BRIM_SHIM_FOLDER "/libbrim_preload.so" : BRIM_SHIM_FOLDER "/libcuda.so.1";
 }
 
 std::string Self() {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,10 @@ TestSlice OpenSlice(const std::string& folder);
 // The slice in which this process runs (BRIM_SLICE).
 TestSlice& OwnSlice();
 
+// Uses libcuda as a program would, by the functions that `find` knows; what it sees and gets.
+using FindFunction = std::function<void*(const char* name)>;
+std::string UseCuda(const FindFunction& find);
+
 // By the fake's state: what a process holds, and all living ones together while nobody allocates.
 std::uint64_t TruthOf(pid_t pid);
 std::uint64_t TruthOfAll();
@@ -59,6 +64,10 @@ struct Ended {
   std::string said;
 };
 Ended Finish(Child* child);
+// Whether this process has the hooks by the preloaded library, as the tests run with --preload.
+bool Preloaded();
+// The file in which the hooks are.
+std::string HookFile();
 // The path of this program.
 std::string Self();
 // Whether the files of a folder are as they are in tmpfs: for tests that need one.
@@ -68,5 +77,6 @@ void RemoveFolder(const std::string& folder);
 // What `--tenant` and `--route` do in a child; the process's exit status.
 int RunTenant(const std::string& seed);
 int RunRoute(const std::string& route);
+int RunPreloadRoute(const std::string& route);
 
 }  // namespace brim::vgpu

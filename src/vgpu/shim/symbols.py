@@ -5,7 +5,9 @@
 
 PREFIX is cu or nvml. Writes OUT_DIR/PREFIX_symbols.inc, one X(name) line each in order, and
 OUT_DIR/PREFIX_entries.S: an exported function of each name that jumps through the table
-brim_PREFIX_table, whose slots first lead to brim_PREFIX_lazy (table.h says the rest).
+brim_PREFIX_table, whose slots first lead to brim_PREFIX_lazy (vendor.h says the rest). A call that
+comes from the vendor's own library or, by a jump of the vendor's, from a hook goes to
+brim_PREFIX_real; brim_PREFIX_inner has address and bytes of both libraries.
 With TYPEDEFS (cudaTypedefs.h) also OUT_DIR/PREFIX_versions.inc: for each name that a program may
 ask cuGetProcAddress for, the CUDA versions at which its signature changed and the exported name
 of each. The headers are read at build time and nothing of them is kept but names and versions.
@@ -26,7 +28,12 @@ def entries(names, prefix):
     lines = ["# Made by symbols.py. x86-64, System V.", "\t.text"]
     for index, name in enumerate(names):
         lines += [f"\t.globl {name}", f"\t.type {name}, @function", "\t.p2align 4", f"{name}:",
-                  "\tendbr64", f"\tjmp *brim_{prefix}_table+{8 * index}(%rip)", f"\t.size {name}, .-{name}"]
+                  "\tendbr64"]
+        for library in (0, 16):
+            lines += ["\tmovq (%rsp), %r11", f"\tsubq brim_{prefix}_inner+{library}(%rip), %r11",
+                      f"\tcmpq brim_{prefix}_inner+{library + 8}(%rip), %r11", "\tjb 1f"]
+        lines += [f"\tjmp *brim_{prefix}_table+{8 * index}(%rip)",
+                  f"1:\tjmp *brim_{prefix}_real+{8 * index}(%rip)", f"\t.size {name}, .-{name}"]
     for index in range(len(names)):
         lines += [f".Llazy{index}:", "\tendbr64", f"\tpushq ${index}", f"\tjmp brim_{prefix}_lazy"]
     # All argument registers are kept: the first call goes on as if nothing had happened.
@@ -42,6 +49,8 @@ def entries(names, prefix):
     lines += ["\t.data", "\t.p2align 6", f"\t.globl brim_{prefix}_table", f"\t.hidden brim_{prefix}_table",
               f"brim_{prefix}_table:"]
     lines += [f"\t.quad .Llazy{index}" for index in range(len(names))]
+    lines += [f"\t.globl brim_{prefix}_inner", f"\t.hidden brim_{prefix}_inner", f"brim_{prefix}_inner:",
+              "\t.quad 0, 0, 0, 0"]
     lines += ["\t.section .note.GNU-stack,\"\",@progbits"]
     return "\n".join(lines) + "\n"
 

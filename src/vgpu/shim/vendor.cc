@@ -3,12 +3,15 @@
 
 #include <dlfcn.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <initializer_list>
+
+#include "vgpu/shim/injection.h"
+#include "vgpu/shim/loaded_objects.h"
 
 namespace brim::vgpu {
 namespace {
@@ -26,6 +29,7 @@ bool IsThisLibrary(const char* path) {
 // Where the variable says (`brim node run` sets it, a container runtime may), else where drivers
 // put it: a mount of ours, Debian, Fedora, containers, WSL.
 void* OpenVendor(const char* variable, const char* file) {
+  if (void* const loaded = AlreadyLoaded(file); loaded != nullptr) return loaded;
   const char* const told = getenv(variable);
   if (told != nullptr && *told != '\0') {
     return IsThisLibrary(told) ? nullptr : dlopen(told, RTLD_NOW | RTLD_LOCAL);
@@ -44,37 +48,52 @@ void* OpenVendor(const char* variable, const char* file) {
   return nullptr;
 }
 
-void Futex(std::atomic<std::uint32_t>* word, int operation, std::uint32_t value) {
-  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(word), operation, value, nullptr, nullptr, 0);
+// The first choice stays, for all threads.
+void* Choose(const VendorTable& vendor) {
+  void* chosen = __atomic_load_n(vendor.library, __ATOMIC_ACQUIRE);
+  if (chosen != nullptr) return chosen;
+  void* const found = OpenVendor(vendor.variable, vendor.file);
+  void* const mine = found != nullptr ? found : vendor.absent;
+  if (__atomic_compare_exchange_n(vendor.library, &chosen, mine, false, __ATOMIC_ACQ_REL,
+                                  __ATOMIC_ACQUIRE)) {
+    return mine;
+  }
+  return chosen;
+}
+
+void KeepInner(const VendorTable& vendor, bool loaded, void* const* real) {
+  std::uint32_t first = 0;
+  while (loaded && first < vendor.symbols && real[first] == vendor.lacking) ++first;
+  if (!loaded || first == vendor.symbols) return;
+  const ObjectSpan spans[] = {SpanAt(real[first]), SpanAt(reinterpret_cast<void*>(&KeepInner))};
+  for (int i = 0; i < 2; ++i) {
+    __atomic_store_n(&vendor.inner[2 * i], spans[i].begin, __ATOMIC_RELEASE);
+    __atomic_store_n(&vendor.inner[2 * i + 1], spans[i].bytes, __ATOMIC_RELEASE);
+  }
 }
 
 }  // namespace
 
-bool Once::Begin() {
-  std::uint32_t none = 0;
-  if (state_.compare_exchange_strong(none, 1, std::memory_order_acquire)) return true;
-  while (state_.load(std::memory_order_acquire) == 1) Futex(&state_, FUTEX_WAIT_PRIVATE, 1);
-  return false;
-}
-
-void Once::Done() {
-  state_.store(2, std::memory_order_release);
-  Futex(&state_, FUTEX_WAKE_PRIVATE, INT_MAX);
-}
-
-bool LoadVendor(const VendorTable& vendor) {
-  void* const library = OpenVendor(vendor.variable, vendor.file);
+bool LoadVendor(const VendorTable& vendor, void** real) {
+  void* const library = Choose(vendor);
+  const bool loaded = library != vendor.absent;
   for (std::uint32_t i = 0; i < vendor.symbols; ++i) {
-    void* const found = library == nullptr ? nullptr : dlsym(library, vendor.names[i]);
-    vendor.real[i] = found != nullptr ? found : library == nullptr ? vendor.absent : vendor.lacking;
+    void* const found = loaded ? VendorSymbol(library, vendor.names[i]) : vendor.absent;
+    real[i] = found != nullptr ? found : vendor.lacking;
   }
-  return library != nullptr;
+  KeepInner(vendor, loaded, real);
+  dlerror();  // What was not found is no error of the program's.
+  return loaded;
 }
 
-void PublishTable(const VendorTable& vendor, bool loaded) {
+void PublishTable(const VendorTable& vendor, bool loaded, void* const* real) {
+  const bool hooked = loaded && !StandsAside();
   for (std::uint32_t i = 0; i < vendor.symbols; ++i) {
-    void* to = vendor.real[i];
-    for (std::uint32_t row = 0; loaded && to != vendor.lacking && row < vendor.hook_rows; ++row) {
+    __atomic_store_n(&vendor.real[i], real[i], __ATOMIC_RELEASE);
+  }
+  for (std::uint32_t i = 0; i < vendor.symbols; ++i) {
+    void* to = real[i];
+    for (std::uint32_t row = 0; hooked && to != vendor.lacking && row < vendor.hook_rows; ++row) {
       if (vendor.hooks[row].index == i) to = vendor.hooks[row].hook;
     }
     __atomic_store_n(&vendor.table[i], to, __ATOMIC_RELEASE);

@@ -5,11 +5,12 @@
 // one, else the vendor's function. There is no constructor: a process that never calls CUDA never
 // loads anything.
 //
-// Threads: a resolver runs once, whoever comes first; others wait for it on a futex. Afterwards the
-// tables are only read. Libc only; no heap of its own, no exceptions.
+// Threads: any number may resolve at once; all choose one library and write the same values, and
+// nobody waits for another. (Who waits may hold the loader's lock, as a constructor under dlopen()
+// does, and the other needs that lock; a forked child would wait for nobody.) Afterwards the tables
+// are only read. Libc only; no heap of its own, no exceptions.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 namespace brim::vgpu {
@@ -26,26 +27,21 @@ struct VendorTable {
   std::uint32_t symbols;
   const HookRow* hooks;
   std::uint32_t hook_rows;
-  void* lacking;  // Stands for a function that the vendor's library lacks.
-  void* absent;   // Stands for all of them when there is no such library.
+  void* lacking;   // Stands for a function that the vendor's library lacks.
+  void* absent;    // Stands for all of them when there is no such library.
+  void** library;  // Null until one is chosen; `absent` when there is none.
+  // Where the vendor's library and this one begin, each with its bytes. A call of an exported name
+  // from there is the vendor's own business: the vendor's function, never a hook within a hook.
+  std::uintptr_t* inner;
   void** real;
   void** table;
 };
 
-class Once {
- public:
-  // True for the one who has to do it; others return when it is done.
-  bool Begin();
-  void Done();
-
- private:
-  std::atomic<std::uint32_t> state_{0};  // 0 not begun, 1 under way, 2 done.
-};
-
-// In this order, between Begin() and Done(). LoadVendor() fills `real`; false without a library.
-bool LoadVendor(const VendorTable& vendor);
-// Fills `table`: from then on calls do not come back to the resolver. A function that the vendor
-// lacks stays lacking, hook or not; without a library there are no hooks.
-void PublishTable(const VendorTable& vendor, bool loaded);
+// In this order. LoadVendor() fills `real`, the caller's own copy; false without a library.
+bool LoadVendor(const VendorTable& vendor, void** real);
+// Fills the shared tables: from then on calls do not come back to the resolver. A function that the
+// vendor lacks stays lacking, hook or not; without a library, or where another copy of the hooks
+// does the work (injection.h), there are no hooks.
+void PublishTable(const VendorTable& vendor, bool loaded, void* const* real);
 
 }  // namespace brim::vgpu

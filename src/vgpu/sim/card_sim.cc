@@ -2,6 +2,7 @@
 #include "vgpu/sim/card_sim.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <queue>
 #include <random>
@@ -21,7 +22,7 @@ struct Process {
   std::deque<Launched> queue;
   bool blocked = false;  // Waits for its queue to have room or to be empty.
   int in_request = 0;
-  Ns request_began = 0;
+  Ns request_began = -1;
   Ns tokens = 0;  // kPoll2018 has them per tenant; unused here.
 };
 
@@ -90,6 +91,19 @@ class Run {
 
   double Uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
+  Ns Idle(const Tenant& tenant) {
+    if (!tenant.random_idle) return tenant.idle;
+    return static_cast<Ns>(static_cast<double>(tenant.idle) * -std::log(1 - Uniform()));
+  }
+
+  // How late the host runs a process that is to wake.
+  Ns Late() {
+    if (sim_.host_late == 0) return 0;
+    const auto late =
+        static_cast<Ns>(static_cast<double>(sim_.host_late) * -std::log(1 - Uniform()));
+    return late + (Uniform() < sim_.host_stalls ? kHostStall : 0);
+  }
+
   // ---- the host's side -------------------------------------------------------------------------
   void Act(int index) {
     Process& process = processes_[index];
@@ -101,14 +115,14 @@ class Run {
       process.blocked = true;
       return;
     }
-    if (tenant.request > 0 && process.in_request == 0) process.request_began = now_;
+    if (tenant.request > 0 && process.request_began < 0) process.request_began = now_;
     double cost = static_cast<double>(tenant.kernel) * (graph ? sim_.graph_kernels : 1);
     cost *= 1 + tenant.spread * (2 * Uniform() - 1);
     const auto whole = static_cast<Ns>(cost);
     const double guess = 1 + sim_.prediction_bias + sim_.prediction_noise * (2 * Uniform() - 1);
     const auto predicted = static_cast<Ns>(cost * guess);
     const Ns wait_until = Ask(process.tenant, predicted);
-    if (wait_until > 0) return At(wait_until + 50 * kUs, index);  // The timer's slack.
+    if (wait_until > 0) return At(wait_until + 50 * kUs + Late(), index);  // The timer's slack.
     const bool last = tenant.request > 0 && ++process.in_request == tenant.request;
     process.queue.push_back({whole, predicted, whole, last});
     if (last || tenant.pattern == Pattern::kSync) {
@@ -128,13 +142,12 @@ class Run {
       return 0;
     }
     Runner& runner = runners_[tenant];
-    const Decision decision = Decide(runners_, tenant, card_busy_until_, now_);
+    const Decision decision = Decide(runners_, tenant, card_busy_until_, predicted, now_);
     if (!decision.launch) {
-      runner.waiting_until = std::max(runner.waiting_until, decision.again_at + 100 * kUs);
+      runner = AfterRefusal(runner, decision, now_);
       return decision.again_at;
     }
     runner = AfterLaunch(runner, decision, card_busy_until_, predicted, now_);
-    runner.waiting_until = 0;
     card_busy_until_ = BusyAfter(card_busy_until_, predicted, now_);
     return 0;
   }
@@ -201,14 +214,15 @@ class Run {
         result_.tenants[process.tenant].requests.push_back(now_ + sim_.sync_cost -
                                                            process.request_began);
       }
+      process.request_began = -1;
       process.blocked = false;
-      return At(now_ + sim_.sync_cost + tenant.idle, index);
+      return At(now_ + sim_.sync_cost + Late() + Idle(tenant), index);
     }
     if (!process.blocked) return;
     if (tenant.pattern == Pattern::kSync && !process.queue.empty()) return;
     if (tenant.request > 0 && process.in_request == tenant.request) return;
     process.blocked = false;
-    At(now_ + sim_.sync_cost, index);
+    At(now_ + sim_.sync_cost + Late(), index);
   }
 
   void Count(int tenant, Ns from, Ns to) {

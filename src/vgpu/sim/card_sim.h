@@ -31,14 +31,19 @@ struct Tenant {
   double spread = 0;         // Uniform, plus and minus this share of it.
   Ns starts = 0, stops = 0;  // Clock; stops 0: never.
   Ns idle = 0;               // Between requests of `request` kernels; 0: a closed loop.
+  bool random_idle = false;  // `idle` is the mean of an exponential distribution, not always so.
   int request = 0;           // Kernels per request, the last one waited for; 0: no requests.
 };
+
+inline constexpr Ns kHostStall = 3 * kMs;  // A turn of another thread on the core.
 
 struct CardSim {
   Ns length = 10'000 * kMs;
   Ns time_slice = 2 * kMs;
   Ns launch_cost = 4 * kUs;  // Host time of a launch.
   Ns sync_cost = 8 * kUs;    // From the end of a kernel to the host's next step.
+  Ns host_late = 0;          // A process that wakes runs later by this in the mean (exponential),
+  double host_stalls = 0;    // and this part of the times by kHostStall more: a busy host.
   int queue = 1024;          // Launches a process may have outstanding.
   int graph_kernels = 20;
   double prediction_noise = 0;  // Each prediction is off by up to this share.

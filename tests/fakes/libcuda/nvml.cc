@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 
+#include "groups.h"
 #include "state.h"
 
 #define FAKE_API extern "C" __attribute__((visibility("default")))
@@ -64,7 +65,7 @@ FAKE_API const char* nvmlErrorString(nvmlReturn_t code) {
                                             : "Error";
 }
 FAKE_API nvmlReturn_t nvmlSystemGetDriverVersion(char* out, unsigned length) {
-  return Text(out, length, "580.00.00");
+  return Text(out, length, LimitsMode() == Mode::kOff ? "580.00.00" : "615.00.00");
 }
 FAKE_API nvmlReturn_t nvmlSystemGetNVMLVersion(char* out, unsigned length) {
   return Text(out, length, "13.580.00");
@@ -121,6 +122,47 @@ FAKE_API nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory
   memory->free = old.free;
   memory->used = old.used;
   return result;
+}
+FAKE_API nvmlReturn_t nvmlDeviceSetMemoryLimits_v1(nvmlDevice_t device,
+                                                   nvmlSetMemoryLimits_v1_t* limits) {
+  int card = 0;
+  if (!CardOf(device, &card) || limits == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
+  if (LimitsMode() == Mode::kOff) return NVML_ERROR_NOT_SUPPORTED;
+  if (LimitsMode() == Mode::kDenied) return NVML_ERROR_NO_PERMISSION;
+  const std::uint64_t memory = Shared().settings.memory;
+  const bool none = limits->hardLimit == NVML_DEVICE_MEMORY_LIMIT_MAX;
+  if (limits->softLimit > limits->hardLimit || (!none && limits->hardLimit > memory)) {
+    return NVML_ERROR_INVALID_ARGUMENT;
+  }
+  switch (SetGroupLimit(card, limits->nameSpace, limits->softLimit, limits->hardLimit)) {
+    case GroupAnswer::kDone:
+      return NVML_SUCCESS;
+    case GroupAnswer::kNoGroup:
+      return NVML_ERROR_OPERATING_SYSTEM;
+    default:
+      return NVML_ERROR_UNKNOWN;
+  }
+}
+FAKE_API nvmlReturn_t nvmlDeviceGetMemoryLimits_v1(nvmlDevice_t device,
+                                                   nvmlGetMemoryLimits_v1_t* limits) {
+  int card = 0;
+  if (!CardOf(device, &card) || limits == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
+  if (LimitsMode() == Mode::kOff) return NVML_ERROR_NOT_SUPPORTED;
+  std::uint64_t soft = 0;
+  std::uint64_t hard = 0;
+  std::uint64_t used = 0;
+  switch (GetGroupLimit(card, limits->nameSpace, &soft, &hard, &used)) {
+    case GroupAnswer::kDone:
+      break;
+    case GroupAnswer::kNoGroup:
+      return NVML_ERROR_OPERATING_SYSTEM;
+    default:
+      return NVML_ERROR_NOT_FOUND;
+  }
+  limits->softLimit = soft;
+  limits->hardLimit = hard;
+  limits->currentUsed = used;
+  return NVML_SUCCESS;
 }
 FAKE_API nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_t* use) {
   int card = 0;

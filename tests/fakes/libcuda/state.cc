@@ -14,6 +14,8 @@
 
 #include <string>
 
+#include "groups.h"
+
 namespace fake {
 namespace {
 
@@ -161,6 +163,7 @@ bool Take(int card, std::uint64_t bytes) {
   const std::uint64_t memory = Shared().settings.memory;
   if (used > memory) Shared().card[card].over += 1;
   if (bytes > memory || used > memory - bytes) return false;
+  if (!FitsGroups(card, bytes)) return false;
   mine.used[card] += bytes;
   return true;
 }

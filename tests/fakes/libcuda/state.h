@@ -41,6 +41,16 @@ struct Card {
   std::atomic<std::uint64_t> over;     // Times that use was found above the card's memory.
 };
 
+// A memory limit of a control group, as nvmlDeviceSetMemoryLimits_v1 sets it.
+inline constexpr int kLimits = 128;
+struct GroupLimit {
+  std::atomic<std::uint64_t> inode;  // Of the group's folder; 0: free. One made again has another.
+  int card;
+  std::uint64_t soft;
+  std::uint64_t hard;
+  char path[512];
+};
+
 struct State {
   std::uint64_t magic;
   std::uint32_t ready;
@@ -48,6 +58,8 @@ struct State {
   pthread_mutex_t lock;
   Card card[kCards];
   ProcessEntry process[kProcesses];
+  std::atomic<std::uint32_t> limits;  // Entries that were ever used.
+  GroupLimit limit[kLimits];
 };
 
 // Maps the file that FAKE_CUDA_STATE names (default /dev/shm/fake-cuda-UID), made on first use, and
