@@ -19,6 +19,15 @@ FAKE = BUILD / "fake_driver"
 TENANT = pathlib.Path(__file__).resolve().parent / "slice_tenant.py"
 ANSWER_SECONDS = 60
 
+# What scripts of cuda-bindings begin with.
+BINDINGS = """
+from cuda.bindings import driver as cu
+def ok(answer):
+    assert answer[0] == cu.CUresult.CUDA_SUCCESS, answer
+    return answer[1] if len(answer) == 2 else answer[1:]
+ok(cu.cuInit(0)); device = ok(cu.cuDeviceGet(0)); context = ok(cu.cuDevicePrimaryCtxRetain(device)); ok(cu.cuCtxSetCurrent(context))
+"""
+
 
 class Process:
     """A tenant (slice_tenant.py) in a slice, or, with slice None, beside all slices."""
@@ -128,6 +137,13 @@ class Node:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         assert code == 0 or done.stderr, f"{words} failed without a word"
         return done.stdout if code == 0 else done.stderr
+
+    def printed(self, *words):
+        """The lines that a program prints under `brim node run WORDS`; it must end well and say nothing else."""
+        done = subprocess.run(self.command("run", *words), env=self.environment, capture_output=True, text=True,
+                              timeout=120, check=False)
+        assert done.returncode == 0 and done.stderr == "", f"{done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout.split("\n")[:-1]
 
     def create(self, name, cores, memory, *more):
         return self.brim("slices", "create", name, "--cores", cores, "--memory", memory, *more)

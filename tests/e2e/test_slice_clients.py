@@ -1,12 +1,11 @@
 """Public programs, unmodified, in a slice of a fake card: cuda-bindings (which resolves every function through
 cuGetProcAddress), numba-cuda, and nvidia-ml-py see the slice alone, and its limits hold for them, over processes and kills."""
-import subprocess
 import time
 
 import pytest
 
 from conftest import DEPS, needs, wait_until
-from slice_node import GIB, MIB, Node, wait_held
+from slice_node import BINDINGS, GIB, MIB, Node, wait_held
 
 CONTEXT = 256 * MIB  # The fake card's.
 
@@ -26,20 +25,7 @@ def node():
 
 
 def run(node, name, python, script):
-    """What a script prints in a slice; it must end well and say nothing on standard error."""
-    done = subprocess.run(node.command("run", "--slice", name, "--", python, "-c", script), env=node.environment,
-                          capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0 and done.stderr == "", f"{done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout.split("\n")[:-1]
-
-
-BINDINGS = """
-from cuda.bindings import driver as cu
-def ok(answer):
-    assert answer[0] == cu.CUresult.CUDA_SUCCESS, answer
-    return answer[1] if len(answer) == 2 else answer[1:]
-ok(cu.cuInit(0)); device = ok(cu.cuDeviceGet(0)); context = ok(cu.cuDevicePrimaryCtxRetain(device)); ok(cu.cuCtxSetCurrent(context))
-"""
+    return node.printed("--slice", name, "--", python, "-c", script)
 
 
 def test_cuda_bindings_hits_the_limit_exactly(node, python):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, DEPS, needs
-from slice_node import FAKE, GIB, MIB, Node, wait_held
+from slice_node import BINDINGS, FAKE, GIB, MIB, Node, wait_held
 
 CONTEXT = 256 * MIB  # The fake card's.
 PRELOAD = BUILD / "slice/libbrim_preload.so"
@@ -29,20 +29,7 @@ def node():
 
 
 def run(node, name, *command, inject=("--inject", "preload")):
-    """What a program prints in a slice; it must end well and say nothing on standard error."""
-    done = subprocess.run(node.command("run", "--slice", name, *inject, "--", *command), env=node.environment,
-                          capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0 and done.stderr == "", f"{done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout.split("\n")[:-1]
-
-
-BINDINGS = """
-from cuda.bindings import driver as cu
-def ok(answer):
-    assert answer[0] == cu.CUresult.CUDA_SUCCESS, answer
-    return answer[1] if len(answer) == 2 else answer[1:]
-ok(cu.cuInit(0)); device = ok(cu.cuDeviceGet(0)); context = ok(cu.cuDevicePrimaryCtxRetain(device)); ok(cu.cuCtxSetCurrent(context))
-"""
+    return node.printed("--slice", name, *inject, "--", *command)
 
 
 def test_cuda_bindings_hits_the_limit_exactly(node, python):

@@ -2,7 +2,7 @@
 // and any of their words set to anything. They open or are refused with the file and the next
 // command; those that open are reaped, told as metrics, resized and cleared.
 //
-// Input: records of 12 bytes (see Record).
+// Input: records of 12 bytes (vgpu/abi/fuzz_record.h).
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +15,7 @@
 #include <cstring>
 #include <string>
 
+#include "vgpu/abi/fuzz_record.h"
 #include "vgpu/agent/agent.h"
 #include "vgpu/agent/slice_files.h"
 #include "vgpu/ledger/reaper.h"
@@ -23,25 +24,6 @@ namespace brim::vgpu {
 namespace {
 
 constexpr const char* kFiles[] = {"/slice/limits", "/slice/segment", "/card/table", "/card/card"};
-
-struct Record {
-  std::uint8_t file;
-  std::uint8_t what;
-  std::uint16_t word;
-  std::uint64_t value;
-};
-constexpr std::size_t kRecordBytes = 12;
-
-Record ReadRecord(const std::uint8_t* data) {
-  Record record{data[0], data[1], 0, 0};
-  memcpy(&record.word, data + 2, 2);
-  memcpy(&record.value, data + 4, 8);
-  return record;
-}
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 class Nobody final : public Living {
  public:
@@ -69,17 +51,17 @@ class Folder {
     for (const char* file : kFiles) unlink((path_ + file).c_str());
     for (const char* file : {"/slice/table", "/slice/card"}) unlink((path_ + file).c_str());
   }
-  void Damage(const Record& record) {
-    const int fd = open((path_ + kFiles[record.file % 4]).c_str(), O_RDWR | O_CLOEXEC);
+  void Damage(const FuzzRecord& record) {
+    const int fd = open((path_ + kFiles[record.what % 4]).c_str(), O_RDWR | O_CLOEXEC);
     Require(fd >= 0);
     struct stat info;
     Require(fstat(fd, &info) == 0);
-    if (record.what == 255) {
+    if (record.field == 255) {
       // At most a page longer than it was.
       const auto most = static_cast<std::uint64_t>(info.st_size) + 4096;
       Require(ftruncate(fd, static_cast<off_t>(record.value % most)) == 0);
-    } else if (record.word * 8 + 8 <= info.st_size) {
-      Require(pwrite(fd, &record.value, 8, record.word * 8) == 8);
+    } else if (record.index * 8 + 8 <= info.st_size) {
+      Require(pwrite(fd, &record.value, 8, record.index * 8) == 8);
     }
     close(fd);
   }

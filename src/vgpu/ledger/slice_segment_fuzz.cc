@@ -4,7 +4,7 @@
 // everything ends, an honest process is never given more than the limit, its release takes back
 // what its reservation took, and a reaper that finds nobody alive leaves no cell taken.
 //
-// Input: one byte, 0 for raw bytes, else records of 12 bytes (see Record).
+// Input: one byte, 0 for raw bytes, else records of 12 bytes (vgpu/abi/fuzz_record.h).
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -12,30 +12,12 @@
 #include <memory>
 #include <new>
 
+#include "vgpu/abi/fuzz_record.h"
 #include "vgpu/ledger/ledger.h"
 #include "vgpu/ledger/reaper.h"
 
 namespace brim::vgpu {
 namespace {
-
-struct Record {
-  std::uint8_t what;
-  std::uint8_t field;
-  std::uint16_t cell;
-  std::uint64_t value;
-};
-constexpr std::size_t kRecordBytes = 12;
-
-Record ReadRecord(const std::uint8_t* data) {
-  Record record{data[0], data[1], 0, 0};
-  memcpy(&record.cell, data + 2, 2);
-  memcpy(&record.value, data + 4, 8);
-  return record;
-}
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 class Odd final : public Living {
  public:
@@ -75,23 +57,23 @@ class Slice {
     limits_.memory_now = std::uint64_t{1} << 30;
   }
 
-  void Do(const Record& record) {
-    Ledger& ledger = ledgers_[record.cell % 2];
+  void Do(const FuzzRecord& record) {
+    Ledger& ledger = ledgers_[record.index % 2];
     switch (record.what % 8) {
       case 0:  // A word of a cell; from 0x8000 on of the cell that an honest process has.
-        return Store(record.cell >= 0x8000 && ledger.claimed()
+        return Store(record.index >= 0x8000 && ledger.claimed()
                          ? ledger.cell()
-                         : &segment_.cell[record.cell % kCells],
+                         : &segment_.cell[record.index % kCells],
                      record.field % (sizeof(Cell) / 8), record.value);
       case 1:  // A word before the cells.
-        return Store(&segment_, record.cell % (offsetof(SliceSegment, cell) / 8), record.value);
+        return Store(&segment_, record.index % (offsetof(SliceSegment, cell) / 8), record.value);
       case 2:
         limits_.memory_now = record.value;
         return;
       case 3:  // A process that starts; an earlier one of the same number is dead.
         ledger.AfterFork();
         ledger.Attach(&limits_, &segment_);
-        ledger.Claim(static_cast<std::int32_t>(record.value), record.value >> 32, record.cell);
+        ledger.Claim(static_cast<std::int32_t>(record.value), record.value >> 32, record.index);
         return;
       case 4:
         return Take(&ledger, record);
@@ -115,13 +97,13 @@ class Slice {
   }
 
  private:
-  static MemoryClass ClassOf(const Record& record) {
+  static MemoryClass ClassOf(const FuzzRecord& record) {
     return static_cast<MemoryClass>(record.field % kMemoryClasses);
   }
   static void Store(void* at, std::size_t word, std::uint64_t value) {
     memcpy(static_cast<char*>(at) + word * 8, &value, 8);
   }
-  void Take(Ledger* ledger, const Record& record) {
+  void Take(Ledger* ledger, const FuzzRecord& record) {
     if (!ledger->claimed()) return;
     const std::uint64_t before = ledger->held_bytes();
     if (ledger->Reserve(record.value, ClassOf(record)) != Answer::kYes) return;

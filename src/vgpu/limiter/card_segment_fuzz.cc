@@ -3,36 +3,18 @@
 // between the questions of two honest slices. Whatever stands there: nothing is touched outside,
 // and every question is answered by yes or by a time at most kWaitMax away.
 //
-// Input: one byte, 0 for raw bytes, else records of 12 bytes (see Record).
+// Input: one byte, 0 for raw bytes, else records of 12 bytes (vgpu/abi/fuzz_record.h).
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
+#include "vgpu/abi/fuzz_record.h"
 #include "vgpu/limiter/arbiter.h"
 
 namespace brim::vgpu {
 namespace {
-
-struct Record {
-  std::uint8_t what;
-  std::uint8_t field;
-  std::uint16_t row;
-  std::uint64_t value;
-};
-constexpr std::size_t kRecordBytes = 12;
-
-Record ReadRecord(const std::uint8_t* data) {
-  Record record{data[0], data[1], 0, 0};
-  memcpy(&record.row, data + 2, 2);
-  memcpy(&record.value, data + 4, 8);
-  return record;
-}
-
-void Require(bool holds) {
-  if (!holds) std::abort();
-}
 
 // Exactly `size` bytes, at an address as a mapping has it.
 void CheckRaw(const std::uint8_t* data, std::size_t size) {
@@ -56,18 +38,18 @@ class Card {
     table_.rows = 2;
   }
 
-  void Do(const Record& record) {
-    Arbiter& arbiter = arbiters_[record.row % 2];
+  void Do(const FuzzRecord& record) {
+    Arbiter& arbiter = arbiters_[record.index % 2];
     // A process's own predictions and measurements are its own; kernels of up to 13 days.
     const auto cost = static_cast<Ns>(record.value >> (14 + record.field % 50));
     switch (record.what % 8) {
       case 0:  // A word of a row.
-        return Store(&card_.row[record.row % kSlicesPerCard], record.field % (sizeof(CardRow) / 8),
-                     record.value);
+        return Store(&card_.row[record.index % kSlicesPerCard],
+                     record.field % (sizeof(CardRow) / 8), record.value);
       case 1:  // A word before the rows.
         return Store(&card_, record.field % (offsetof(CardSegment, row) / 8), record.value);
       case 2:  // A word of the table.
-        return Store(&table_, record.row % (sizeof(CardTable) / 8), record.value);
+        return Store(&table_, record.index % (sizeof(CardTable) / 8), record.value);
       case 3:
         arbiter.Attach(&table_, &card_, static_cast<std::uint32_t>(record.value % kSlicesPerCard));
         return;
