@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,13 +57,43 @@ class Engine {
         more_.wait(lock, [&] { return !queue_.empty(); });
       }
       Card& card = Shared().card[card_];
-      card.waiting.fetch_add(1);
-      LockRobust(&card.turn);
-      card.waiting.fetch_sub(1);
+      TakeTurn(&card);
       Turn(&card);
       pthread_mutex_unlock(&card.turn);
-      // Who waits comes first: a robust lock is not fair by itself.
-      if (card.waiting.load() > 0) sched_yield();
+    }
+  }
+
+  // A card goes round the processes that have work. A lock is not fair by itself: who had the last
+  // turn would often have it again before one that sleeps for it is awake. So that one lets the
+  // others come first.
+  void TakeTurn(Card* card) {
+    constexpr std::int64_t kAwake = 2'000'000;
+    std::atomic<std::int32_t>* place = nullptr;
+    for (std::atomic<std::int32_t>& free : card->line) {
+      std::int32_t nobody = 0;
+      if (!free.compare_exchange_strong(nobody, pid_)) continue;
+      place = &free;
+      break;
+    }
+    const std::int64_t until = Now() + kAwake;
+    while (card->last.load() == pid_ && SomeoneWaits(*card, pid_)) {
+      if (Now() > until) {
+        LeaveForDead(card);
+        break;
+      }
+      sched_yield();
+    }
+    LockRobust(&card->turn);
+    card->last.store(pid_);
+    if (place != nullptr) place->store(0);
+  }
+
+  // Takes out of the line who was killed in it.
+  static void LeaveForDead(Card* card) {
+    for (std::atomic<std::int32_t>& place : card->line) {
+      std::int32_t pid = place.load();
+      if (pid == 0 || kill(pid, 0) == 0 || errno != ESRCH) continue;
+      place.compare_exchange_strong(pid, 0);
     }
   }
 
@@ -78,7 +109,7 @@ class Engine {
         if (queue_.empty()) return;
         work = &queue_.front();
       }
-      const bool contended = card->waiting.load() > 0;
+      const bool contended = SomeoneWaits(*card, pid_);
       if (contended && clock >= slice_end) return;
       std::int64_t part = work->gpu_ns;
       if (contended && clock + part > slice_end) part = slice_end - clock;

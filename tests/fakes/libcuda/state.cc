@@ -98,6 +98,14 @@ void LockRobust(pthread_mutex_t* mutex) {
   }
 }
 
+bool SomeoneWaits(const Card& card, std::int32_t pid) {
+  for (const std::atomic<std::int32_t>& place : card.line) {
+    const std::int32_t there = place.load(std::memory_order_relaxed);
+    if (there != 0 && there != pid) return true;
+  }
+  return false;
+}
+
 std::uint64_t StartOf(std::int32_t pid) {
   char path[64];
   char text[1024];

@@ -34,12 +34,19 @@ struct ProcessEntry {
   std::atomic<std::uint64_t> busy_ns[kCards];
 };
 
+// Places in the line for the turn; who finds none waits unseen.
+inline constexpr int kLine = 64;
+
 struct Card {
   pthread_mutex_t turn;                // Robust; held while this process's work runs on the card.
   std::atomic<std::uint64_t> busy_ns;  // GPU time of all, the dead included.
-  std::atomic<std::uint32_t> waiting;  // Processes that want the turn.
-  std::atomic<std::uint64_t> over;     // Times that use was found above the card's memory.
+  std::atomic<std::int32_t> line[kLine];  // Processes that want the turn; 0: a free place.
+  std::atomic<std::int32_t> last;         // Who had or has it.
+  std::atomic<std::uint64_t> over;        // Times that use was found above the card's memory.
 };
+
+// Whether a process other than `pid` waits for the card's turn.
+bool SomeoneWaits(const Card& card, std::int32_t pid = 0);
 
 // A memory limit of a control group, as nvmlDeviceSetMemoryLimits_v1 sets it.
 inline constexpr int kLimits = 128;
