@@ -39,6 +39,9 @@ def run(bench):
         for concurrency in (1, 4, 32):
             callers = min(concurrency, cores)
             bench.progress(f"rec c={concurrency}")
+            # A copy for each worker is made after a second of load, and given back after half a minute without.
+            for server in (brim, fixed):
+                loads.own(bench.build, server, REC, "grpc", concurrency, 1, 2.5)
             sides = {
                 "brim": lambda c=concurrency: loads.own(bench.build, brim, REC, "grpc", c, 1, seconds),
                 "fixed": lambda c=concurrency: loads.own(bench.build, fixed, REC, "grpc", c, 1, seconds),
