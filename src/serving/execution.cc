@@ -107,7 +107,8 @@ void Execution::ChoosePadding() {
   const Learnt& learnt = version_->lane().learnt;
   padding_ = 0;
   changed_ = false;
-  if (requests_.front()->signature->OnlyRowsVary()) {
+  // Where nothing is joined there is nothing to keep: many cold models must not pay for the look.
+  if (version_->config().batch.enabled && requests_.front()->signature->OnlyRowsVary()) {
     RowsRun& last = copy_->last;
     PaddingState state;
     state.rows = total_rows_;
