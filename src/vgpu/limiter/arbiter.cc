@@ -74,14 +74,20 @@ Ns Arbiter::Ask(Ns cost, Ns now) {
     if (lease_.fetch_sub(cost, kRelaxed) >= cost) return 0;
     lease_.fetch_add(cost, kRelaxed);
   }
+  // What is left of the last lease was charged then.
+  const Ns left = lease_.exchange(0, kRelaxed);
   const bool busy = card_->row[row_].busy_until.load(kRelaxed) > now;
-  if (!busy || cost >= kLease) return AskCard(cost, now);
-  const Ns again_at = AskCard(kLease, now);
-  if (again_at == 0) {
-    lease_.store(kLease - cost, kRelaxed);
-    lease_until_.store(now + 4 * kLease, kRelaxed);
+  const bool lease = busy && cost < kLease;
+  const Ns want = (lease ? kLease : cost) - left;
+  const Ns charged = want > 0 ? want : 0;
+  const Ns again_at = AskCard(charged, now);
+  if (again_at != 0) {
+    lease_.fetch_add(left, kRelaxed);
+    return again_at;
   }
-  return again_at;
+  lease_.fetch_add(left + charged - cost, kRelaxed);
+  if (lease) lease_until_.store(now + 4 * kLease, kRelaxed);
+  return 0;
 }
 
 Ns Arbiter::AskCard(Ns cost, Ns now) {

@@ -2,8 +2,8 @@
 // shared memory, and sleeps while it is not this slice's turn.
 //
 // Many small launches share one question: while the process keeps the card busy it takes a lease of
-// kLease GPU time and launches from that. What it does not use of a lease it has paid for; a lease
-// is short enough for that not to matter.
+// kLease GPU time and launches from that. What is left when a launch does not fit, or when the lease
+// is over, counts towards the next question: a process pays for what it launches and no more.
 //
 // Threads: any, at once. No lock is shared between processes; the values of a slice are changed by
 // compare-and-swap on its virtual time, so that two of its processes never launch on one turn. A

@@ -91,6 +91,39 @@ TEST_F(ArbiterTest, ALeaseIsNotLaunchedTwiceByThreads) {
   EXPECT_LE(launched.load(), card_->row[0].gpu.load());
 }
 
+TEST_F(ArbiterTest, ALeaseIsPaidForOnce) {
+  Slice(0, 100);
+  Arbiter arbiter;
+  arbiter.Attach(table_.get(), card_.get(), 0);
+  // Launches that do not divide a lease, each while the one before is just ending; now and then a
+  // long one, and a rest in which the lease runs out.
+  Ns launched = 0;
+  Ns now = kMs;
+  for (int i = 0; i < 10'000; ++i) {
+    const Ns cost = i % 97 == 0 ? 3 * kMs : 30 * kUs;
+    ASSERT_EQ(arbiter.Ask(cost, now), 0) << "launch " << i;
+    launched += cost;
+    now += cost - kUs / 2 + (i % 50 == 0 ? 10 * kMs : 0);
+  }
+  EXPECT_GE(card_->row[0].gpu.load(), launched);
+  EXPECT_LE(card_->row[0].gpu.load(), launched + kLease);
+}
+
+TEST_F(ArbiterTest, WhoIsRefusedKeepsWhatIsLeftOfALease) {
+  Slice(0, 50);
+  Slice(1, 50);
+  Arbiter arbiters[2];
+  for (std::uint32_t i = 0; i < 2; ++i) arbiters[i].Attach(table_.get(), card_.get(), i);
+  ASSERT_EQ(arbiters[0].Ask(30 * kUs, kMs), 0);
+  ASSERT_EQ(arbiters[0].Ask(30 * kUs, kMs), 0);  // A lease: 70 us are left.
+  const Ns charged = card_->row[0].gpu;
+  ASSERT_EQ(arbiters[1].Ask(10 * kMs, kMs), 0);
+  EXPECT_GT(arbiters[0].Ask(90 * kUs, kMs), kMs);  // The card is full.
+  EXPECT_EQ(card_->row[0].gpu.load(), charged);
+  EXPECT_EQ(arbiters[0].Ask(70 * kUs, kMs), 0);
+  EXPECT_EQ(card_->row[0].gpu.load(), charged);
+}
+
 TEST_F(ArbiterTest, WhoIsRefusedKeepsItsPlaceInSharedMemory) {
   Slice(0, 50);
   Slice(1, 50);
