@@ -2,6 +2,7 @@
 
 Everything that is started dies with this process, and close() waits for it; no setting of the card is touched.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -188,16 +189,33 @@ class Card:
             if not line:
                 raise Failed("the agent did not start")
 
-    def command(self, name, *words):
-        words = list(map(str, words))
-        return words if name is None else [str(self.brim_path), "node", "run", "--slice", name, "--", *words]
+    @contextlib.contextmanager
+    def settings(self, agent=True, **more):
+        """With these variables in the environment of all that is started in the block, and of the agent (or not of it)."""
+        before, again = self.environment, agent and self.agent_process is not None
+        self.environment = before | more
+        if again:
+            self.end_agent()
+            self.agent()
+        try:
+            yield
+        finally:
+            self.environment = before
+            if again:
+                self.end_agent()
+                self.agent()
 
-    def run(self, name, *words, cpus=None, **environment):
+    def command(self, name, *words, inject=None):
+        words = list(map(str, words))
+        way = ["--inject", inject] if inject else []
+        return words if name is None else [str(self.brim_path), "node", "run", "--slice", name, *way, "--", *words]
+
+    def run(self, name, *words, cpus=None, inject=None, **environment):
         """A program in a slice, or with None natively."""
         own = self.environment | environment
         if name is None and self.fake:
             own["LD_LIBRARY_PATH"] = ":".join([str(pathlib.Path(self.libcuda).parent), *self.carried])
-        self.programs.append(Program(self.command(name, *words), own, cpus))
+        self.programs.append(Program(self.command(name, *words, inject=inject), own, cpus))
         return self.programs[-1]
 
     def tenant(self, name, *words, cpus=None, **environment):
@@ -220,10 +238,14 @@ class Card:
             program.end()
         self.programs.clear()
 
-    def close(self):
-        self.finish()
+    def end_agent(self):
         if self.agent_process:
             self.agent_process.terminate()
             self.agent_process.wait(timeout=30)
             self.agent_process.stdout.close()
+            self.agent_process = None
+
+    def close(self):
+        self.finish()
+        self.end_agent()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -23,8 +23,11 @@ def loops(card, slices, cell, seconds, own_cards=False):
     def start(index, name):
         own = {"FAKE_CUDA_STATE": str(card.folder / f"own{index}")} if own_cards else {}
         return card.tenant(name, "loop", "--kernel-us", cell["kernel_us"], "--pattern", cell["pattern"], "--seconds", seconds,
-                           **own)
+                           "--settle", settle, **own)
 
+    # What they launch at first is known only when it has run, the card going round them: a slice of few units then gets
+    # more than its share, and has to wait for as long as it takes to make up for it.
+    settle = max(0.5, cell["processes"] * step_seconds(cell) * sum(cell["cores"]) / min(cell["cores"]))
     programs = [(index, start(index, name)) for index, name in enumerate(slices) for _ in range(cell["processes"])]
     for _, program in programs:
         if (said := program.line()) != "ready":
@@ -34,7 +37,7 @@ def loops(card, slices, cell, seconds, own_cards=False):
         program.tell(begin)
     rates, waits = [0.0] * len(slices), [0.0] * len(slices)
     for index, program in programs:
-        answer = program.answer(seconds + 120)
+        answer = program.answer(seconds + settle + 120)
         rates[index] += answer["gpu_ns"] / max(1, answer["window_ns"])
         waits[index] += answer.get("host_wait_ns", 0) / max(1, answer["window_ns"]) / cell["processes"]
     card.finish()
@@ -55,9 +58,31 @@ def best_shares(cores, wants):
     return [100 * part / max(1e-9, sum(got)) for part in got]
 
 
+def exact_ceiling(cell, wants):
+    """The busiest a card can be with exact shares among loops that wait for each kernel, where a kernel is never cut, by
+    what each loop uses of a card of its own: src/vgpu/sim/share_cells.h has the reasoning. A part of the card's time."""
+    kernel, ceiling = cell["kernel_us"], 1.0
+    for units, want in zip(cell["cores"], wants):
+        share = units / sum(cell["cores"])
+        if cell["processes"] > 1:
+            ceiling = min(ceiling, want / share)
+            continue
+        gap, others = kernel / max(1e-3, want) - kernel, (1 - share) / share
+        idle = [max(0.0, gap - count * kernel) for count in (int(others), int(others) + 1)]
+        lost = idle[0] + (others - int(others)) * (idle[1] - idle[0])
+        ceiling = min(ceiling, (1 + others) * kernel / ((1 + others) * kernel + lost))
+    return ceiling
+
+
+def step_seconds(cell):
+    """GPU time of a launch; a graph of the longest kernels has two of them."""
+    kernels = 1 if cell["pattern"] != "graph" else 2 if cell["kernel_us"] >= 50_000 else 20
+    return cell["kernel_us"] / 1e6 * kernels
+
+
 def seconds_for(cell, base):
-    """Long kernels need a longer look: at least some tens of them for the smallest slice."""
-    return base if cell["kernel_us"] < 50_000 else base * 3
+    """Long steps need a longer look: fifty of them, of all slices together, in place of each second."""
+    return max(base, 50 * base * step_seconds(cell))
 
 
 def share_cell(card, cell, base_seconds=2.0):
@@ -71,6 +96,7 @@ def share_cell(card, cell, base_seconds=2.0):
     if card.fake and cell["pattern"] == "sync":
         out["wants"], _ = loops(card, [None] * len(names), cell, seconds / 2, own_cards=True)
         out["best"] = best_shares(cell["cores"], out["wants"])
+        out["ceiling"] = exact_ceiling(cell, out["wants"])
     for name, cores in zip(names, cell["cores"]):
         card.slice(name, cores, memory)
     try:

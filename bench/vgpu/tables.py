@@ -7,7 +7,6 @@ _spec = importlib.util.spec_from_file_location(
 report = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(report)
 
-CALM = 0.1  # Of the time that a program was ready to run and had no core: more, and the host decides who gets the card.
 NAMES = {"ours": "ours", "none": "no limiter", "poll2018": "poll and sleep, 2018"}
 
 
@@ -53,7 +52,8 @@ def possible(cell):
 
 
 def of_unsliced(cell, side="ours"):
-    return cell[side]["busy"] / max(1e-9, cell["none"]["busy"])
+    """Where long kernels of many programs end just inside the window, more seems done than there was time for."""
+    return min(1.0, cell[side]["busy"]) / max(1e-9, min(1.0, cell["none"]["busy"]))
 
 
 def name_of(cell):
@@ -86,11 +86,6 @@ def matrix(book, found, sides=("ours", "none", "poll2018"), every=False):
         what = "the same without what the programs' hosts do not let them use"
         book.goal(f"{what}, mean", sum(errors) / len(errors), "<= 3", sum(errors) / len(errors) <= 3)
         book.goal(f"{what}, worst cell", max(errors), "<= 8", max(errors) <= 8)
-    calm = [error_of_best(cell) for cell in cells if max(cell.get("host_wait", [1])) < CALM]
-    if any("host_wait" in cell for cell in cells) and calm:
-        what = f"the same in the {len(calm)} cells whose programs waited for a core under {100 * CALM:.0f} % of the time"
-        book.goal(f"{what}, mean", sum(calm) / len(calm), "<= 3", sum(calm) / len(calm) <= 3)
-        book.goal(f"{what}, worst", max(calm), "<= 8", max(calm) <= 8)
     ratio = [of_unsliced(cell) for cell in cells]
     book.goal("total throughput of unsliced, mean of all cells, %", 100 * sum(ratio) / len(ratio), ">= 97",
               sum(ratio) / len(ratio) >= 0.97)
@@ -200,14 +195,14 @@ def online(book, found):
         book.goal(f"p99 of {name}: more than alone, %{forbidden}", worse, "<= 10", worse <= 10)
 
 
-def memory(book, found):
+def memory(book, found, what="worst way of allocating"):
     book.table(["allocation", "given, MiB", "answer", "driver says, MiB", "ledger says", "bytes over"], [
         [row["way"], None, row["failed"], None, None, None] if "failed" in row else
         [row["way"], row["taken_mib"], row["code"], row["truth_mib"], row["held_mib"], row["over_bytes"]]
         for row in found["rows"]])
     over = max((row.get("over_bytes", 0) for row in found["rows"]), default=0)
     failed = [row["way"] for row in found["rows"] if "failed" in row]
-    book.goal("bytes over the limit, worst way of allocating", over, "0", over == 0 and not failed)
+    book.goal(f"bytes over the limit, {what}", over, "0", over == 0 and not failed)
 
 
 def shared(book, found):
@@ -234,8 +229,26 @@ def plain(book, found):
         book.say(f"  {key}: {value}")
 
 
-TABLES = {"matrix": matrix, "late": matrix, "live": matrix, "share": matrix, "alone": alone, "hooks": hooks, "start": start,
-          "ledger": ledger, "online": online, "memory": memory, "shared": shared, "kills": kills, "overhead": overhead}
+def routes(book, found):
+    memory(book, found, "worst way into a program")
+    book.goal("both ways in give a program the same", "alike" if found["alike"] else "not alike", "alike", found["alike"])
+
+
+def native(book, found):
+    memory(book, found, "the driver holds it")
+
+
+def mps_slices(book, found):
+    book.table(["cell", "units", "got", "card busy, %"],
+               [[name_of(c), "/".join(map(str, c["cores"])), "/".join(f"{got:.1f}" for got in c["ours"]["got"]),
+                 100 * c["ours"]["busy"]] for c in found["cells"]])
+    if not found["shares"]:
+        book.say("  a fake daemon: it shares nothing out, only the way there is shown")
+
+
+TABLES = {"matrix": matrix, "late": matrix, "live": matrix, "share": matrix, "alone": alone, "live_alone": alone, "hooks": hooks, "start": start,
+          "ledger": ledger, "online": online, "memory": memory, "shared": shared, "kills": kills, "overhead": overhead,
+          "routes": routes, "native": native, "mps_slices": mps_slices}
 
 
 def show(book, name, found):

@@ -1,5 +1,6 @@
 // What the parts of tenant share: the driver's functions by name, a kernel of a stated time, a
-// clock. Single-threaded.
+// clock. Single-threaded but for
+// the window of `loop`.
 #pragma once
 
 #define __CUDA_API_VERSION_INTERNAL

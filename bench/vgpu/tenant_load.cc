@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tenant.h"
@@ -80,10 +82,19 @@ class Counter {
     static const auto query = BRIM_CALL(cuEventQuery);
     while (done_ < launched_ && query(At(done_)) == CUDA_SUCCESS) ++done_;
   }
-  std::int64_t done() const { return done_; }
+  // How many have ended by now; for another thread.
+  std::int64_t Ended() const {
+    static const auto query = BRIM_CALL(cuEventQuery);
+    for (;;) {
+      const std::int64_t seen = done_;
+      std::int64_t ended = seen;
+      while (ended < launched_ && query(At(ended)) == CUDA_SUCCESS) ++ended;
+      if (seen == done_) return ended;  // No event was used again meanwhile.
+    }
+  }
 
  private:
-  CUevent At(std::int64_t i) { return events_[static_cast<std::size_t>(i % ahead_)]; }
+  CUevent At(std::int64_t i) const { return events_[static_cast<std::size_t>(i % ahead_)]; }
   void WaitOldest() {
     static const auto wait = BRIM_CALL(cuEventSynchronize);
     Check("cuEventSynchronize", wait(At(done_)));
@@ -92,7 +103,7 @@ class Counter {
 
   std::int64_t ahead_;
   std::vector<CUevent> events_;
-  std::int64_t launched_ = 0, done_ = 0;
+  std::atomic<std::int64_t> launched_{0}, done_{0};
 };
 
 std::int64_t At(const std::vector<std::int64_t>& sorted, double part) {
@@ -145,10 +156,47 @@ std::int64_t HostWait() {
   return sum;
 }
 
+// What was done at two times, noted by a thread of its own: the one that launches may be held back
+// across them.
+class Window {
+ public:
+  struct Note {
+    std::int64_t at = 0, done = 0, host_wait = 0;
+  };
+  template <typename Done>
+  Window(const Card& card, std::int64_t from, std::int64_t until, Done done) {
+    thread_ = std::thread([this, &card, from, until, done] {
+      Check("cuCtxSetCurrent", BRIM_CALL(cuCtxSetCurrent)(card.context));
+      Take(from, done, &first_);
+      Take(until, done, &last_);
+    });
+  }
+  void Print(std::int64_t each, std::int64_t kernel_ns) {
+    thread_.join();
+    const std::int64_t kernels = (last_.done - first_.done) * each;
+    printf("{\"kernels\":%lld,\"gpu_ns\":%lld,\"window_ns\":%lld,\"host_wait_ns\":%lld}\n",
+           static_cast<long long>(kernels), static_cast<long long>(kernels * kernel_ns),
+           static_cast<long long>(last_.at - first_.at),
+           static_cast<long long>(last_.host_wait - first_.host_wait));
+  }
+
+ private:
+  template <typename Done>
+  static void Take(std::int64_t when, Done done, Note* note) {
+    SleepUntil(when);
+    note->done = done();
+    note->at = Now();
+    note->host_wait = HostWait();
+  }
+
+  Note first_, last_;
+  std::thread thread_;
+};
+
 }  // namespace
 
-// Counts kernels that ended between --start plus a tenth of a second and the end, so that tenants
-// which are given the same --start count in the same window.
+// Counts kernels that ended between --start plus --settle and --seconds later, so that tenants that
+// are given the same --start count in the same window.
 int Loop(const Options& options) {
   const Card card;
   Work work(options);
@@ -167,32 +215,20 @@ int Loop(const Options& options) {
   SleepUntil(start);
   if (options.Number("request", 0) > 0) return Requests(options, &work, from, until);
   Counter counter(work);
-  std::int64_t steps = 0;
-  std::int64_t before = -1;
-  std::int64_t before_at = start;
-  std::int64_t host_wait = 0;
-  for (std::int64_t now = Now(); now < until; now = Now()) {
+  std::atomic<std::int64_t> waited{0};
+  const bool sync = work.pattern == "sync";
+  Window window(card, from, until, [&] { return sync ? waited.load() : counter.Ended(); });
+  while (Now() < until) {
     work.Step();
-    ++steps;
-    if (work.pattern == "sync") {
+    if (sync) {
       work.Wait();
+      ++waited;
     } else {
       counter.Launched(work.stream);
     }
-    if (before < 0 && Now() >= from) {
-      before = work.pattern == "sync" ? steps : counter.done();
-      before_at = Now();
-      host_wait = HostWait();
-    }
   }
-  const std::int64_t done = work.pattern == "sync" ? steps : counter.done();
-  const std::int64_t ended = Now();
-  host_wait = HostWait() - host_wait;
+  window.Print(work.per_step, work.kernel_ns);
   work.Wait();
-  const std::int64_t kernels = (done - std::max<std::int64_t>(before, 0)) * work.per_step;
-  printf("{\"kernels\":%lld,\"gpu_ns\":%lld,\"window_ns\":%lld,\"host_wait_ns\":%lld}\n",
-         static_cast<long long>(kernels), static_cast<long long>(kernels * work.kernel_ns),
-         static_cast<long long>(ended - before_at), static_cast<long long>(host_wait));
   return 0;
 }
 

@@ -1,4 +1,5 @@
 // `brim node run` and `brim node doctor`.
+#include <dlfcn.h>
 #include <errno.h>
 #include <fmt/format.h>
 #include <string.h>
@@ -52,6 +53,15 @@ Result<std::string> PreloadLibrary(const std::string& shim) {
                               "package, or use --inject replace",
                               library));
   }
+  // The loader starts a program without what it cannot preload, and so without limits.
+  void* const loaded = dlopen(library.c_str(), RTLD_LAZY | RTLD_LOCAL);
+  if (loaded == nullptr) {
+    return Status(Code::kFailedPrecondition, "preload_unusable",
+                  fmt::format("{} cannot be preloaded: {}; install the package again, or use "
+                              "--inject replace",
+                              library, dlerror()));
+  }
+  dlclose(loaded);
   return library;
 }
 
@@ -160,6 +170,12 @@ int NodeDoctor(const std::vector<std::string>& arguments) {
     miss(
         "libcuda.so.1 of brim is not in ../lib/brim/slice or ../slice of this executable's folder: "
         "install the whole package, or build the target brim_shim_cuda.");
+  }
+  // Programs start without it too: only --inject preload needs it.
+  if (!shim.empty()) {
+    const Result<std::string> preload = PreloadLibrary(shim);
+    report.Text("preload_library", preload.ok() ? *preload : "unusable");
+    if (!preload.ok()) report.Note(preload.status().message());
   }
   const std::string cuda = VendorPath("BRIM_REAL_LIBCUDA", "libcuda.so.1");
   report.Text("driver_library", cuda.empty() ? "missing" : cuda);

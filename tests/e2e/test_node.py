@@ -34,6 +34,7 @@ def test_doctor(node):
     assert "All is there" in node.brim("doctor")
     report = json.loads(node.brim("doctor", "--json"))
     assert report["driver_version"] == "580.00.00" and report["cards"][0]["memory"] == 16384
+    assert report["preload_library"] == str(pathlib.Path(report["slice_libraries"]) / "libbrim_preload.so")
     assert "BRIM_REAL_LIBNVIDIA_ML" in subprocess.run(
         node.command("doctor"), env=node.environment | {"BRIM_REAL_LIBNVIDIA_ML": "/nowhere/libnvidia-ml.so.1"},
         capture_output=True, text=True, check=False).stdout
@@ -165,7 +166,7 @@ def write(path, at, data):
 
 
 @pytest.mark.parametrize("file", ["limits", "segment", "table", "card"])
-@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "newer", "older"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "newer", "older", "newer and shorter"])
 def test_a_damaged_file_is_refused_and_named(node, file, damage):
     node.create("a", 30, "4GiB")
     path = node.folder / "node/slices/a" / file
@@ -177,7 +178,9 @@ def test_a_damaged_file_is_refused_and_named(node, file, damage):
     elif damage == "magic":
         write(path, 0, b"\xff" * 8)
     else:  # The library is then older or newer than the agent that wrote it.
-        write(path, 8, b"\xff" if damage == "newer" else b"\x00")
+        write(path, 8, b"\x00" if damage == "older" else b"\xff")
+        if damage == "newer and shorter":
+            os.truncate(path, 64)
     log = node.folder / "log"
     # The program is not ended and nothing is printed into it: CUDA says that the system is not ready.
     script = "import ctypes;print(ctypes.CDLL('libcuda.so.1').cuInit(0))"
@@ -186,14 +189,14 @@ def test_a_damaged_file_is_refused_and_named(node, file, damage):
                           env=node.environment | {"BRIM_SLICE": str(path.parent), "LD_LIBRARY_PATH": str(shim),
                                                   "BRIM_SLICE_LOG": str(log)})
     assert (done.stdout.strip(), done.stderr) == ("802", "")  # CUDA_ERROR_SYSTEM_NOT_READY
-    assert file in log.read_text()
+    assert file in log.read_text() and ("another version" in log.read_text()) == ("er" in damage)
     if damage == "empty":
         return  # One whose making was cut short: the node makes it anew.
     # It is named with what to do, keeps no other slice from working, and can be removed and made again.
     node.brim("slices", "list")
     for command in ("slices show a", "slices resize a --cores 20", "run --slice a -- true"):
         said = node.brim(*command.split(), code=1)
-        assert file in said and "slices remove" in said
+        assert file in said and "slices remove" in said and ("another version" in said) == ("er" in damage)
     assert file in node.brim("slices", "list") and file in subprocess.run(
         node.command("doctor"), env=node.environment, capture_output=True, text=True, check=False).stdout
     if file in ("limits", "segment"):

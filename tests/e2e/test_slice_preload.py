@@ -1,5 +1,6 @@
 """`brim node run --inject preload`: public programs, unmodified, that find the driver where they always do, in slices of a
 fake card; the limits and what the agent sees are those of the other way of injection."""
+import json
 import pathlib
 import shutil
 import subprocess
@@ -131,14 +132,27 @@ def test_what_was_preloaded_before_stays(node):
 def test_bad_input(node, tmp_path):
     said = node.brim("run", "--slice", "a", "--inject", "ptrace", "--", "/bin/true", code=2)
     assert "replace" in said and "preload" in said
-    # A package that lacks the library, and one in a folder that the loader cannot be told.
-    for folder, has, hint in (("lacks", False, "libbrim_preload.so is missing"), ("has a space", True, "a space or a colon")):
+    # A package that lacks the library, one in a folder that the loader cannot be told, and a copy that was cut.
+    for folder, hint in (("lacks", "libbrim_preload.so is missing"), ("has a space", "a space or a colon"),
+                         ("cut", "file too short")):
         root = tmp_path / folder
         (root / "bin").mkdir(parents=True)
         (root / "slice").mkdir()
         shutil.copy(BUILD / "bin/brim", root / "bin/brim")
-        for library in ["libcuda.so.1", *(["libbrim_preload.so"] if has else [])]:
-            pathlib.Path(root / "slice" / library).symlink_to(BUILD / "slice" / library)
-        done = subprocess.run([root / "bin/brim", "node", "run", "--slice", "a", "--inject", "preload", "--", "/bin/true"],
-                              env=node.environment, capture_output=True, text=True, timeout=60, check=False)
+        (root / "slice/libcuda.so.1").symlink_to(BUILD / "slice/libcuda.so.1")
+        if folder == "has a space":
+            (root / "slice/libbrim_preload.so").symlink_to(BUILD / "slice/libbrim_preload.so")
+        elif folder == "cut":
+            (root / "slice/libbrim_preload.so").write_bytes((BUILD / "slice/libbrim_preload.so").read_bytes()[:40])
+
+        def brim(*words, root=root):
+            return subprocess.run([root / "bin/brim", "node", *words], env=node.environment, capture_output=True, text=True,
+                                  timeout=60, check=False)
+
+        done = brim("run", "--slice", "a", "--inject", "preload", "--", "/bin/true")
         assert done.returncode == 1 and hint in done.stderr and "--inject replace" in done.stderr, done
+        # Programs start the other way: it is told, and nothing is missing.
+        done = brim("doctor", "--json")
+        assert done.returncode == 0 and json.loads(done.stdout)["preload_library"] == "unusable", done
+        assert hint in done.stdout and "--inject replace" in done.stdout
+        assert brim("run", "--slice", "a", "--", "/bin/true").returncode == 0

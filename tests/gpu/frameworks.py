@@ -1,10 +1,9 @@
 """Parts of tests/gpu/run that need more than the driver: cuda-bindings, libcudart, PyTorch, MPS. Each says when what it
 needs is not there; none of them installs anything."""
 import json
-import pathlib
-import shutil
 import subprocess
 
+import backends
 import measure
 from card import MIB, Failed
 
@@ -131,25 +130,16 @@ def _answers(card, python, kind, seconds, names):
 
 
 def mps(card, seconds):
-    """The same share cells under MPS with active-thread percentages. Its daemon is ours alone and ends with the part."""
+    """The same share cells under MPS with active-thread percentages, without slices."""
     if card.fake:
         return {"skipped": "there is no MPS on the fake card"}
-    control = shutil.which("nvidia-cuda-mps-control")
-    if control is None:
-        return {"skipped": "nvidia-cuda-mps-control is not installed"}
-    folder = pathlib.Path(card.folder) / "mps"
-    folder.mkdir()
-    own = {"CUDA_MPS_PIPE_DIRECTORY": str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
-    started = subprocess.run([control, "-d"], env=card.environment | own, capture_output=True, text=True, timeout=30, check=False)
-    if started.returncode != 0:
-        return {"skipped": f"nvidia-cuda-mps-control does not start here: {(started.stdout + started.stderr).strip()[:200]}"}
-    try:
-        return {"cells": [_mps_cell(card, own, cell, seconds) for cell in measure.cells([[10, 90], [30, 70]], [1000], ["async"], (1,))]}
-    except Failed as failed:
-        return {"failed": str(failed)}
-    finally:
-        card.finish()
-        subprocess.run([control], env=card.environment | own, input="quit\n", text=True, capture_output=True, timeout=60, check=False)
+    with backends.mps_daemon(card) as (own, why):
+        if own is None:
+            return {"skipped": why}
+        try:
+            return {"cells": [_mps_cell(card, own, cell, seconds) for cell in measure.cells([[10, 90], [30, 70]], [1000], ["async"], (1,))]}
+        except Failed as failed:
+            return {"failed": str(failed)}
 
 
 def _mps_cell(card, own, cell, seconds):

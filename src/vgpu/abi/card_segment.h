@@ -18,6 +18,8 @@ inline constexpr std::uint64_t kCardMagic = 0x3144524143524200;   // "\0BRCARD1"
 
 // Slices of one card: 100 of one unit each, and room for those that are leaving.
 inline constexpr std::uint32_t kSlicesPerCard = 128;
+// Processes of a slice that are told apart as having work on the card at the same time.
+inline constexpr std::uint32_t kLaunchers = 16;
 
 struct TableRow {
   std::atomic<std::uint32_t> cores;  // 1 to 100; 0: the row is free, or not the shim's.
@@ -51,6 +53,8 @@ struct alignas(64) CardRow {
   std::atomic<std::int64_t> idle_spread;
   std::atomic<std::int64_t> request;
   std::atomic<std::int64_t> gpu;  // GPU time charged in all: measured where it was, else predicted.
+  // When processes of the slice last launched; each has the place that its number falls on.
+  alignas(64) std::atomic<std::int64_t> launched_at[kLaunchers];
 };
 
 struct CardSegment {
@@ -64,22 +68,17 @@ struct CardSegment {
 };
 
 inline SegmentFault CheckTable(const CardTable* table, std::size_t mapped) {
-  if (mapped < sizeof(CardTable)) return SegmentFault::kTruncated;
-  if (__atomic_load_n(&table->magic, __ATOMIC_ACQUIRE) != kTableMagic)
-    return SegmentFault::kNotOurs;
-  if (table->version != kSegmentVersion) return SegmentFault::kOtherVersion;
-  if (table->bytes != sizeof(CardTable)) return SegmentFault::kOtherSize;
-  return SegmentFault::kNone;
+  const SegmentFault fault = CheckHead(table, mapped, kTableMagic, sizeof(CardTable));
+  if (fault != SegmentFault::kNone) return fault;
+  return table->bytes == sizeof(CardTable) ? SegmentFault::kNone : SegmentFault::kOtherSize;
 }
 
 inline SegmentFault CheckCard(const CardSegment* card, std::size_t mapped) {
-  if (mapped < sizeof(CardSegment)) return SegmentFault::kTruncated;
-  if (__atomic_load_n(&card->magic, __ATOMIC_ACQUIRE) != kCardMagic) return SegmentFault::kNotOurs;
-  if (card->version != kSegmentVersion) return SegmentFault::kOtherVersion;
-  if (card->rows != kSlicesPerCard || card->bytes != sizeof(CardSegment)) {
-    return SegmentFault::kOtherSize;
-  }
-  return SegmentFault::kNone;
+  const SegmentFault fault = CheckHead(card, mapped, kCardMagic, sizeof(CardSegment));
+  if (fault != SegmentFault::kNone) return fault;
+  return card->rows == kSlicesPerCard && card->bytes == sizeof(CardSegment)
+             ? SegmentFault::kNone
+             : SegmentFault::kOtherSize;
 }
 
 }  // namespace brim::vgpu

@@ -16,7 +16,7 @@ namespace brim::vgpu {
 
 inline constexpr std::uint64_t kLimitsMagic = 0x31494c4d49524200;   // "\0BRIMLI1", little-endian.
 inline constexpr std::uint64_t kSegmentMagic = 0x3147455342524200;  // "\0BRBSEG1".
-inline constexpr std::uint32_t kSegmentVersion = 2;
+inline constexpr std::uint32_t kSegmentVersion = 3;
 
 // Processes of one slice at a time; cell 0 is the agent's.
 inline constexpr std::uint32_t kCells = 2048;
@@ -110,27 +110,39 @@ static_assert(sizeof(std::atomic<std::uint64_t>) == 8);
 
 enum class SegmentFault : std::uint8_t { kNone, kTruncated, kNotOurs, kOtherVersion, kOtherSize };
 
-// Whether `mapped` bytes at the address can be used as such. Never reads beyond them.
-inline SegmentFault CheckLimits(const SliceLimits* limits, std::size_t mapped) {
-  if (mapped < sizeof(SliceLimits)) return SegmentFault::kTruncated;
-  if (__atomic_load_n(&limits->magic, __ATOMIC_ACQUIRE) != kLimitsMagic) {
+// How each of the files begins.
+struct SegmentHead {
+  std::uint64_t magic;
+  std::uint32_t version;
+};
+
+// The head before the size: a file of another version may have another size, and is then not cut.
+// Never reads beyond the `mapped` bytes.
+inline SegmentFault CheckHead(const void* file, std::size_t mapped, std::uint64_t magic,
+                              std::size_t whole) {
+  static_assert(offsetof(SegmentHead, version) == 8);
+  const auto* const head = static_cast<const SegmentHead*>(file);
+  if (mapped >= sizeof(head->magic) && __atomic_load_n(&head->magic, __ATOMIC_ACQUIRE) != magic) {
     return SegmentFault::kNotOurs;
   }
-  if (limits->version != kSegmentVersion) return SegmentFault::kOtherVersion;
-  if (limits->bytes != sizeof(SliceLimits)) return SegmentFault::kOtherSize;
-  return SegmentFault::kNone;
+  const bool versioned = mapped >= offsetof(SegmentHead, version) + sizeof(head->version);
+  if (versioned && head->version != kSegmentVersion) return SegmentFault::kOtherVersion;
+  return mapped < whole ? SegmentFault::kTruncated : SegmentFault::kNone;
+}
+
+// Whether `mapped` bytes at the address can be used as such. Never reads beyond them.
+inline SegmentFault CheckLimits(const SliceLimits* limits, std::size_t mapped) {
+  const SegmentFault fault = CheckHead(limits, mapped, kLimitsMagic, sizeof(SliceLimits));
+  if (fault != SegmentFault::kNone) return fault;
+  return limits->bytes == sizeof(SliceLimits) ? SegmentFault::kNone : SegmentFault::kOtherSize;
 }
 
 inline SegmentFault CheckSegment(const SliceSegment* segment, std::size_t mapped) {
-  if (mapped < sizeof(SliceSegment)) return SegmentFault::kTruncated;
-  if (__atomic_load_n(&segment->magic, __ATOMIC_ACQUIRE) != kSegmentMagic) {
-    return SegmentFault::kNotOurs;
-  }
-  if (segment->version != kSegmentVersion) return SegmentFault::kOtherVersion;
-  if (segment->cells != kCells || segment->bytes != sizeof(SliceSegment)) {
-    return SegmentFault::kOtherSize;
-  }
-  return SegmentFault::kNone;
+  const SegmentFault fault = CheckHead(segment, mapped, kSegmentMagic, sizeof(SliceSegment));
+  if (fault != SegmentFault::kNone) return fault;
+  return segment->cells == kCells && segment->bytes == sizeof(SliceSegment)
+             ? SegmentFault::kNone
+             : SegmentFault::kOtherSize;
 }
 
 }  // namespace brim::vgpu

@@ -148,6 +148,33 @@ TEST_F(NodeTest, ADamagedSliceIsNamedAndLeftAloneAndTheOthersWork) {
   EXPECT_TRUE(node.Remove("a").ok());
 }
 
+// Of another size too, as a version with more or fewer fields has.
+TEST_F(NodeTest, AFileOfAnotherVersionIsToldAsSuchWhateverItsSize) {
+  ASSERT_TRUE(Open().Create(Spec("a", 30, 2 * kGiB, 2 * kGiB)).ok());
+  for (const char* file :
+       {"/slices/a/limits", "/slices/a/segment", "/cards/0/table", "/cards/0/card"}) {
+    const std::string path = folder_ + file;
+    const auto whole = std::filesystem::file_size(path);
+    for (const std::uintmax_t bytes : {std::uintmax_t{12}, whole - 64, whole, whole + 64}) {
+      const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+      const std::uint32_t version = kSegmentVersion + (bytes < whole ? 1 : -1);
+      ASSERT_EQ(pwrite(fd, &version, sizeof(version), 8), 4);
+      ASSERT_EQ(ftruncate(fd, static_cast<off_t>(bytes)), 0);
+      close(fd);
+      const Status status = Open().Fault("a");
+      EXPECT_EQ(status.reason(), "bad_segment");
+      for (const char* part : {path.c_str() + folder_.size(), "another version of brim wrote it",
+                               "brim node slices remove", "brim node slices create"}) {
+        EXPECT_NE(status.message().find(part), std::string::npos) << status.message();
+      }
+    }
+    EXPECT_TRUE(Open().Remove("a").ok());
+    EXPECT_TRUE(Open().Create(Spec("a", 30, 2 * kGiB, 2 * kGiB)).ok()) << file;
+  }
+  std::filesystem::resize_file(folder_ + "/cards/0/card", 11);
+  EXPECT_NE(Open().Fault("a").message().find("it was cut"), std::string::npos);
+}
+
 TEST_F(NodeTest, ADamagedStateIsRefused) {
   Open();
   std::ofstream(folder_ + "/state") << "nonsense";

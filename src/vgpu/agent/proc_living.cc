@@ -34,19 +34,23 @@ struct Stat {
   std::uint64_t start_ticks = 0;  // 0: the text has no such field.
 };
 
-// The text of /proc/PID/stat (proc(5)): state and start are fields 3 and 22. The second, the name
-// in brackets, may hold anything, brackets included.
+// The text of /proc/PID/stat (proc(5)): state, threads and start are fields 3, 20 and 22. The
+// second, the name in brackets, may hold anything, brackets included. A process whose first thread
+// has ended is shown as a zombie while others run, for good or until a kill has reached them: it
+// lives.
 std::optional<Stat> ParseStat(const std::string& text) {
   const std::size_t bracket = text.rfind(')');
   if (bracket == std::string::npos || bracket + 2 >= text.size()) return std::nullopt;
   Stat stat;
   const char state = text[bracket + 2];
-  stat.ended = state == 'Z' || state == 'X';
-  std::size_t at = bracket;
-  for (int field = 2; at != std::string::npos && field < 22; ++field) at = text.find(' ', at + 1);
-  if (at != std::string::npos) {
-    stat.start_ticks = std::strtoull(text.c_str() + at + 1, nullptr, 10);
+  std::uint64_t threads = 0;
+  std::size_t at = text.find(' ', bracket);
+  for (int field = 3; at != std::string::npos && field <= 22; ++field) {
+    if (field == 20) threads = std::strtoull(text.c_str() + at, nullptr, 10);
+    if (field == 22) stat.start_ticks = std::strtoull(text.c_str() + at, nullptr, 10);
+    at = text.find(' ', at + 1);
   }
+  stat.ended = (state == 'Z' || state == 'X') && threads <= 1;
   return stat;
 }
 

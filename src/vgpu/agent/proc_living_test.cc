@@ -7,11 +7,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace brim::vgpu {
 namespace {
@@ -40,12 +42,13 @@ class ProcLivingTest : public testing::Test {
 
   // `space` null: not ours to look at.
   void Add(int pid, const char* space, const std::string& numbers, std::uint64_t start,
-           char state = 'S') {
+           char state = 'S', int threads = 1) {
     const fs::path folder = proc_ / std::to_string(pid);
     fs::create_directories(folder / "ns");
     if (space != nullptr) fs::create_hard_link(proc_ / space, folder / "ns/pid");
-    std::ofstream(folder / "stat") << fmt::format(
-        "{} (a b) c) {} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {} 0 0\n", pid, state, start);
+    std::ofstream(folder / "stat")
+        << fmt::format("{} (a b) c) {} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 {} 0 {} 0 0\n", pid, state,
+                       threads, start);
     std::ofstream(folder / "status")
         << fmt::format("Name:\tx\nNSpid:\t{}\nNSpgid:\t{}\n", numbers, numbers);
   }
@@ -57,12 +60,14 @@ class ProcLivingTest : public testing::Test {
 TEST_F(ProcLivingTest, OfThisNamespaceByNumberAndStart) {
   Add(7, "host", "7", 500);
   Add(8, "host", "8", 500, 'Z');
+  Add(10, "host", "10", 500, 'Z', 2);
   ProcLiving living(proc_, true);
   for (const std::uint64_t space : {std::uint64_t{0}, Space("host")}) {
     EXPECT_TRUE(living.Alive(7, 500, space));
     EXPECT_TRUE(living.Alive(7, 0, space));
     EXPECT_FALSE(living.Alive(7, 501, space)) << "the number came again";
     EXPECT_FALSE(living.Alive(8, 500, space));
+    EXPECT_TRUE(living.Alive(10, 500, space)) << "only its first thread has ended";
     EXPECT_FALSE(living.Alive(9, 500, space));
   }
 }
@@ -72,6 +77,7 @@ TEST_F(ProcLivingTest, OfAContainerByTheNumberItHasThere) {
   Add(70, "box", "70\t1", 600);
   Add(71, "box", "71\t5", 700);
   Add(72, "box", "72\t6", 700, 'Z');
+  Add(73, "box", "73\t8", 700, 'Z', 3);
   Add(80, "other", "80\t5", 900);
   ProcLiving living(proc_, true);
   EXPECT_TRUE(living.Alive(1, 600, Space("box")));
@@ -80,6 +86,7 @@ TEST_F(ProcLivingTest, OfAContainerByTheNumberItHasThere) {
   EXPECT_TRUE(living.Alive(5, 900, Space("other")));
   EXPECT_FALSE(living.Alive(5, 900, Space("box"))) << "that start is the other container's";
   EXPECT_FALSE(living.Alive(6, 700, Space("box"))) << "a zombie";
+  EXPECT_TRUE(living.Alive(8, 700, Space("box"))) << "only its first thread has ended";
   EXPECT_FALSE(living.Alive(7, 700, Space("box"))) << "only its neighbours live";
   EXPECT_FALSE(living.Alive(71, 700, Space("box"))) << "that is its number here";
   EXPECT_FALSE(living.Alive(5, 700, 12345)) << "the container is gone";
@@ -123,6 +130,31 @@ TEST_F(ProcLivingTest, AClockOfItsOwnLeavesTheNumberToTell) {
   ProcLiving living(proc_, true);
   EXPECT_TRUE(living.Alive(1, 77, Space("box")));
   EXPECT_FALSE(living.Alive(2, 77, Space("box")));
+}
+
+TEST(ProcLivingOnThisHost, AProcessWhoseFirstThreadHasEnded) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    std::thread([] {
+      for (;;) pause();
+    }).detach();
+    syscall(SYS_exit, 0);  // Of this thread alone.
+  }
+  const auto state = [&] {
+    std::ifstream file(fmt::format("/proc/{}/stat", pid));
+    std::string text;
+    std::getline(file, text);
+    return text.substr(text.rfind(')') + 2, 1);
+  };
+  while (state() != "Z") sched_yield();
+  EXPECT_TRUE(ProcLiving().Alive(pid, 0, 0));
+  kill(pid, SIGKILL);
+  siginfo_t info;
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(state(), "Z");
+  EXPECT_FALSE(ProcLiving().Alive(pid, 0, 0)) << "all of its threads have ended";
+  waitpid(pid, nullptr, 0);
+  EXPECT_FALSE(ProcLiving().Alive(pid, 0, 0));
 }
 
 TEST(ProcLivingOnThisHost, AProcessInANamespaceOfItsOwn) {

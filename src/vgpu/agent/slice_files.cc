@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "vgpu/ledger/ledger.h"
 
@@ -29,24 +30,43 @@ Status Failed(const std::string& path, const char* doing) {
                 fmt::format("{}: {}: {}{}", path, doing, strerror(error), next));
 }
 
+// What belongs to a card goes with the last of its slices.
+template <typename T>
+constexpr bool kOfCard = std::is_same_v<T, CardTable> || std::is_same_v<T, CardSegment>;
+
+template <typename T>
 Status Unusable(const std::string& path, SegmentFault fault) {
   const char* what = "it is no file of this agent";
   if (fault == SegmentFault::kTruncated) what = "it was cut";
   if (fault == SegmentFault::kOtherVersion) what = "another version of brim wrote it";
   if (fault == SegmentFault::kOtherSize)
     what = "it has another size than this version of brim expects";
+  const char* const other =
+      fault == SegmentFault::kOtherVersion ? "Use that version of brim; or end" : "End";
+  const char* const slices = kOfCard<T> ? "slices of this card" : "slice";
+  const char* const which =
+      kOfCard<T> ? "`brim node slices remove` for each of them" : "`brim node slices remove`";
   return Status(Code::kFailedPrecondition, "bad_segment",
-                fmt::format("{} cannot be used: {}. End the processes in the slice, then "
-                            "`brim node slices remove` and create it again",
-                            path, what));
+                fmt::format("{} cannot be used: {}. {} the processes in the {}, then {} and "
+                            "`brim node slices create` again",
+                            path, what, other, slices, which));
 }
 
 // Containers run as any user: a node of root lets them all count in the files that they were given.
 mode_t SharedMode() { return geteuid() == 0 ? 0666 : 0600; }
 
+// Of a file that is shorter than a T: another version's may be.
+template <typename T>
+Status TooShort(const std::string& path, int fd, std::uint64_t magic) {
+  SegmentHead head{};
+  const ssize_t length = pread(fd, &head, sizeof(head), 0);
+  if (length < 0) return Failed(path, "read");
+  return Unusable<T>(path, CheckHead(&head, static_cast<std::size_t>(length), magic, sizeof(T)));
+}
+
 // Makes or opens; `fresh` tells which. A file of no bytes is one whose making was cut short.
 template <typename T>
-Result<Mapped<T>> MapFile(const std::string& path, mode_t mode, bool* fresh) {
+Result<Mapped<T>> MapFile(const std::string& path, mode_t mode, std::uint64_t magic, bool* fresh) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return Failed(path, "open");
   struct stat info;
@@ -59,7 +79,7 @@ Result<Mapped<T>> MapFile(const std::string& path, mode_t mode, bool* fresh) {
     if (errno != 0) failed = Failed(path, "make room");
     if (failed.ok() && fchmod(fd, mode) != 0) failed = Failed(path, "chmod");
   } else if (failed.ok() && static_cast<std::size_t>(info.st_size) < sizeof(T)) {
-    failed = Unusable(path, SegmentFault::kTruncated);
+    failed = TooShort<T>(path, fd, magic);
   }
   void* at = MAP_FAILED;
   if (failed.ok()) {
@@ -104,14 +124,14 @@ template class Mapped<SliceSegment>;
 
 Result<CardFiles> OpenCard(const std::string& folder) {
   bool fresh = false;
-  auto table = MapFile<CardTable>(folder + "/table", 0644, &fresh);
+  auto table = MapFile<CardTable>(folder + "/table", 0644, kTableMagic, &fresh);
   if (!table.ok()) return table.status();
   if (fresh) {
     (*table)->version = kSegmentVersion;
     (*table)->bytes = sizeof(CardTable);
     __atomic_store_n(&(*table)->magic, kTableMagic, __ATOMIC_RELEASE);
   }
-  auto card = MapFile<CardSegment>(folder + "/card", SharedMode(), &fresh);
+  auto card = MapFile<CardSegment>(folder + "/card", SharedMode(), kCardMagic, &fresh);
   if (!card.ok()) return card.status();
   if (fresh) {
     (*card)->version = kSegmentVersion;
@@ -120,9 +140,9 @@ Result<CardFiles> OpenCard(const std::string& folder) {
     __atomic_store_n(&(*card)->magic, kCardMagic, __ATOMIC_RELEASE);
   }
   SegmentFault fault = CheckTable(table->get(), sizeof(CardTable));
-  if (fault != SegmentFault::kNone) return Unusable(folder + "/table", fault);
+  if (fault != SegmentFault::kNone) return Unusable<CardTable>(folder + "/table", fault);
   fault = CheckCard(card->get(), sizeof(CardSegment));
-  if (fault != SegmentFault::kNone) return Unusable(folder + "/card", fault);
+  if (fault != SegmentFault::kNone) return Unusable<CardSegment>(folder + "/card", fault);
   CardFiles files;
   files.table = std::move(*table);
   files.card = std::move(*card);
@@ -133,7 +153,7 @@ Result<SliceFiles> OpenSlice(const std::string& folder, const std::string& card_
                              const SliceSpec& spec, const CardInfo& card) {
   if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return Failed(folder, "make folder");
   bool fresh = false;
-  auto limits = MapFile<SliceLimits>(folder + "/limits", 0644, &fresh);
+  auto limits = MapFile<SliceLimits>(folder + "/limits", 0644, kLimitsMagic, &fresh);
   if (!limits.ok()) return limits.status();
   if (fresh) {
     (*limits)->version = kSegmentVersion;
@@ -141,13 +161,13 @@ Result<SliceFiles> OpenSlice(const std::string& folder, const std::string& card_
     WriteLimits(spec, card, limits->get());
     __atomic_store_n(&(*limits)->magic, kLimitsMagic, __ATOMIC_RELEASE);
   }
-  auto segment = MapFile<SliceSegment>(folder + "/segment", SharedMode(), &fresh);
+  auto segment = MapFile<SliceSegment>(folder + "/segment", SharedMode(), kSegmentMagic, &fresh);
   if (!segment.ok()) return segment.status();
   if (fresh) InitSegment(segment->get());
   SegmentFault fault = CheckLimits(limits->get(), sizeof(SliceLimits));
-  if (fault != SegmentFault::kNone) return Unusable(folder + "/limits", fault);
+  if (fault != SegmentFault::kNone) return Unusable<SliceLimits>(folder + "/limits", fault);
   fault = CheckSegment(segment->get(), sizeof(SliceSegment));
-  if (fault != SegmentFault::kNone) return Unusable(folder + "/segment", fault);
+  if (fault != SegmentFault::kNone) return Unusable<SliceSegment>(folder + "/segment", fault);
   for (const char* file : {"/table", "/card"}) {
     if (const Status status = Link(card_folder + file, folder + file); !status.ok()) return status;
   }

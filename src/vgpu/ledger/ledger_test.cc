@@ -309,6 +309,7 @@ TEST_F(LedgerTest, RefusesWhatIsNoSegment) {
   EXPECT_EQ(CheckSegment(nullptr, 0), SegmentFault::kTruncated);
   segment_->version = kSegmentVersion + 1;
   EXPECT_EQ(CheckSegment(segment_, sizeof(SliceSegment)), SegmentFault::kOtherVersion);
+  EXPECT_EQ(CheckSegment(segment_, sizeof(SliceSegment) - 64), SegmentFault::kOtherVersion);
   segment_->version = kSegmentVersion;
   segment_->cells = 7;
   EXPECT_EQ(CheckSegment(segment_, sizeof(SliceSegment)), SegmentFault::kOtherSize);

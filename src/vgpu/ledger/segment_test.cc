@@ -63,22 +63,35 @@ class Nobody final : public Living {
   bool Alive(std::int32_t, std::uint64_t, std::uint64_t) override { return false; }
 };
 
+// What is found at a length that is not whole, with noise or one part of the head right.
+enum class Begins { kNoise, kOtherVersion, kRight };
+SegmentFault ShortFault(std::size_t bytes, Begins begins) {
+  if (bytes < 8) return SegmentFault::kTruncated;
+  if (begins == Begins::kNoise) return SegmentFault::kNotOurs;
+  return begins == Begins::kOtherVersion && bytes >= 12 ? SegmentFault::kOtherVersion
+                                                        : SegmentFault::kTruncated;
+}
+
 // All lengths up to a little over the headers, with random bytes and with a right beginning.
 TEST(SegmentTest, ChecksReadNothingBehindWhatIsMapped) {
   std::mt19937_64 random(5);
-  for (std::size_t bytes = 0; bytes <= 1024; bytes += alignof(SliceSegment)) {
+  for (std::size_t bytes = 0; bytes <= 1024; bytes += bytes < 64 ? 8 : 64) {
     Edge edge(bytes);
-    for (const bool good : {false, true}) {
-      edge.Fill(&random);
-      if (good && bytes >= 24) {
-        edge.as<SliceSegment>()->magic = kSegmentMagic;
-        edge.as<SliceSegment>()->version = kSegmentVersion;
-      }
-      EXPECT_EQ(CheckSegment(edge.as<SliceSegment>(), bytes), SegmentFault::kTruncated);
+    for (const Begins begins : {Begins::kNoise, Begins::kOtherVersion, Begins::kRight}) {
+      const std::uint32_t version = kSegmentVersion + (begins == Begins::kOtherVersion ? 1 : 0);
+      const auto fill = [&](std::uint64_t magic) {
+        edge.Fill(&random);
+        if (begins != Begins::kNoise && bytes >= 8) memcpy(edge.as<char>(), &magic, 8);
+        if (begins != Begins::kNoise && bytes >= 12) memcpy(edge.as<char>() + 8, &version, 4);
+      };
+      fill(kSegmentMagic);
+      EXPECT_EQ(CheckSegment(edge.as<SliceSegment>(), bytes), ShortFault(bytes, begins));
+      fill(kLimitsMagic);
+      const SegmentFault limits = CheckLimits(edge.as<SliceLimits>(), bytes);
       if (bytes < sizeof(SliceLimits)) {
-        EXPECT_EQ(CheckLimits(edge.as<SliceLimits>(), bytes), SegmentFault::kTruncated);
+        EXPECT_EQ(limits, ShortFault(bytes, begins));
       } else {
-        EXPECT_NE(CheckLimits(edge.as<SliceLimits>(), bytes), SegmentFault::kNone);
+        EXPECT_NE(limits, SegmentFault::kNone);
       }
     }
   }

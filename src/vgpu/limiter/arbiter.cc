@@ -69,6 +69,18 @@ Ns MonotonicNow() {
   return Ns{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+void Arbiter::Attach(const CardTable* table, CardSegment* card, std::uint32_t row) {
+  table_ = table;
+  card_ = card;
+  row_ = row;
+  place_ = static_cast<std::uint32_t>(getpid()) % kLaunchers;
+}
+
+void Arbiter::AfterFork() {
+  lease_.store(0, kRelaxed);
+  place_ = static_cast<std::uint32_t>(getpid()) % kLaunchers;
+}
+
 Ns Arbiter::Ask(Ns cost, Ns now) {
   if (lease_.load(kRelaxed) >= cost && lease_until_.load(kRelaxed) > now) {
     if (lease_.fetch_sub(cost, kRelaxed) >= cost) return 0;
@@ -128,6 +140,7 @@ Ns Arbiter::AskCard(Ns cost, Ns now) {
     own.hard_next.store(after.hard_next, kRelaxed);
     Write(after, &own);
     own.gpu.fetch_add(cost, kRelaxed);
+    own.launched_at[place_].store(now, kRelaxed);
     return 0;
   }
 }
@@ -161,6 +174,19 @@ void Arbiter::Measured(Ns predicted, Ns measured) {
   own.busy_until.fetch_add(error, kRelaxed);
   own.gpu.fetch_add(error, kRelaxed);
   card_->busy_until.fetch_add(error, kRelaxed);
+}
+
+Ns Arbiter::Launchers(Ns since) const {
+  constexpr Ns kShortly = 50 * kMs;
+  const std::uint32_t rows = RowsOf(*table_);
+  Ns launchers = 0;
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    for (const std::atomic<Ns>& place : card_->row[i].launched_at) {
+      const Ns at = place.load(kRelaxed);
+      launchers += at > 0 && at > since - kShortly ? 1 : 0;
+    }
+  }
+  return launchers > 1 ? launchers : 1;
 }
 
 bool Arbiter::Contended(Ns now) const {

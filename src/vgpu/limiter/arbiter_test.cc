@@ -2,6 +2,7 @@
 #include "vgpu/limiter/arbiter.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <memory>
 #include <thread>
@@ -148,6 +149,24 @@ TEST_F(ArbiterTest, ASliceThatIsGoneHoldsNobody) {
   EXPECT_EQ(arbiter.Ask(kMs, kMs), 0);
   arbiter.Measured(kMs, 2 * kMs);
   EXPECT_FALSE(arbiter.Contended(kMs));
+}
+
+TEST_F(ArbiterTest, CountsWhoHasWorkOnTheCard) {
+  Slice(0, 50);
+  Slice(1, 0);
+  Slice(2, 50);
+  Arbiter arbiter;
+  arbiter.Attach(table_.get(), card_.get(), 0);
+  const Ns now = 1'000 * kMs;
+  EXPECT_EQ(arbiter.Launchers(now), 1);  // Itself, though it has not launched yet.
+  ASSERT_EQ(arbiter.Ask(kUs, now), 0);
+  EXPECT_EQ(arbiter.Launchers(now), 1);
+  // Three more processes: of its slice, of another, and one that was here long ago.
+  const std::uint32_t own = static_cast<std::uint32_t>(getpid()) % kLaunchers;
+  card_->row[0].launched_at[(own + 1) % kLaunchers] = now - 10 * kMs;
+  card_->row[2].launched_at[own] = now + 5 * kMs;
+  card_->row[2].launched_at[(own + 1) % kLaunchers] = now - 500 * kMs;
+  EXPECT_EQ(arbiter.Launchers(now), 3);
 }
 
 TEST_F(ArbiterTest, MeasuredTimeReplacesThePrediction) {

@@ -61,6 +61,14 @@ TEST(CardSegmentTest, EveryWrongByteOfAHeadIsFound) {
   EXPECT_EQ(CheckCard(card.get(), sizeof(CardSegment) - 1), SegmentFault::kTruncated);
   EXPECT_EQ(CheckTable(nullptr, 0), SegmentFault::kTruncated);
   EXPECT_EQ(CheckCard(nullptr, 0), SegmentFault::kTruncated);
+  table.get()->version = card.get()->version = kSegmentVersion + 1;
+  for (const std::size_t bytes : {std::size_t{12}, sizeof(CardTable) - 1, sizeof(CardTable)}) {
+    EXPECT_EQ(CheckTable(table.get(), bytes), SegmentFault::kOtherVersion);
+    EXPECT_EQ(CheckCard(card.get(), bytes), SegmentFault::kOtherVersion);
+  }
+  EXPECT_EQ(CheckTable(table.get(), 11), SegmentFault::kTruncated);
+  EXPECT_EQ(CheckCard(card.get(), 11), SegmentFault::kTruncated);
+  table.get()->version = card.get()->version = kSegmentVersion;
   for (std::size_t at = 0; at < 24; ++at) {
     for (int value = 1; value < 256; ++value) {
       const auto flip = static_cast<char>(value);

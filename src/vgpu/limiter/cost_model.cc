@@ -6,6 +6,8 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
+Ns Min(Ns a, Ns b) { return a < b ? a : b; }
+
 // The finaliser of SplitMix64 (S. Vigna, public domain).
 std::uint64_t Mix(std::uint64_t x) {
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
@@ -42,6 +44,7 @@ CostModel::Entry* CostModel::Find(std::uint64_t key) {
   fewest->contended.store(0, kRelaxed);
   fewest->blind.store(0, kRelaxed);
   fewest->charged.store(0, kRelaxed);
+  fewest->settled.store(0, kRelaxed);
   fewest->cost.store(0, kRelaxed);
   fewest->key.store(key, kRelaxed);
   return fewest;
@@ -66,23 +69,35 @@ Prediction CostModel::Predict(std::uint64_t key, Ns now) {
   return prediction;
 }
 
+// An eighth, but the first few at once: the very first sample may hold the loading of code.
+void CostModel::Believe(Entry* entry, Ns cost, Ns measured, std::uint32_t samples) {
+  const Ns early = measured < cost ? measured : (cost + measured) / 2;
+  entry->cost.store(samples < kNew ? early : cost + (measured - cost) / 8, kRelaxed);
+  entry->contended.store(0, kRelaxed);
+}
+
 Ns CostModel::Sample(std::uint64_t key, Ns measured, bool clean) {
   if (measured < 0) return 0;
   Entry* const entry = Find(key);
   const std::uint32_t samples = entry->samples.load(kRelaxed);
   const Ns cost = entry->cost.load(kRelaxed);
-  if (samples == 0) {
+  if (samples <= 1) {
     entry->cost.store(measured, kRelaxed);
-  } else if (clean || measured <= cost || entry->contended.fetch_add(1, kRelaxed) + 1 >= kStale) {
-    // An eighth, but the first few at once: the very first sample may hold the loading of code.
-    entry->cost.store(samples < kNew ? (measured < cost ? measured : (cost + measured) / 2)
-                                     : cost + (measured - cost) / 8,
-                      kRelaxed);
-    entry->contended.store(0, kRelaxed);
+  } else if (clean || measured <= cost) {
+    Believe(entry, cost, measured, samples);
+  } else {
+    const std::uint32_t before = entry->contended.fetch_add(1, kRelaxed);
+    const Ns least = before == 0 ? measured : Min(entry->least.load(kRelaxed), measured);
+    entry->least.store(least, kRelaxed);
+    if (before + 1 >= kStale) Believe(entry, cost, least, samples);
   }
   if (samples < UINT32_MAX) entry->samples.store(samples + 1, kRelaxed);
+  if (samples == 1)
+    return entry->settled.exchange(0, kRelaxed) * (entry->cost.load(kRelaxed) - cost);
   if (samples > 0) return 0;
-  return Ns{entry->blind.exchange(0, kRelaxed)} * measured - entry->charged.exchange(0, kRelaxed);
+  const std::uint32_t blind = entry->blind.exchange(0, kRelaxed);
+  entry->settled.store(blind, kRelaxed);
+  return blind * measured - entry->charged.exchange(0, kRelaxed);
 }
 
 }  // namespace brim::vgpu

@@ -3,7 +3,7 @@
 // A launch is charged what its like took before. A sample is the time between two events around a
 // launch; it is clean when nobody else wanted the card meanwhile, else it may hold others' time and
 // counts only when it is less than what is believed. So the estimate falls at once and rises only
-// by clean samples, or after kStale contended ones in a row (the data may have grown).
+// by clean samples, or by the least of kStale contended ones in a row (the data may have grown).
 //
 // Before the first sample of a key nothing is known, and a program may launch hundreds of 100 ms
 // kernels in that time. So each such launch is charged more than the one before, until the limiter
@@ -44,7 +44,8 @@ class CostModel {
 
   Prediction Predict(std::uint64_t key, Ns now);
   // Returns, for a key's first sample, what the launches before it took above what was charged for
-  // them (may be negative), all of them taken to be like this one; else 0.
+  // them (may be negative), all of them taken to be like this one; for the second, what that was
+  // wrong by; else 0.
   Ns Sample(std::uint64_t key, Ns measured, bool clean);
 
  private:
@@ -52,11 +53,14 @@ class CostModel {
     std::atomic<std::uint64_t> key{0};
     std::atomic<Ns> cost{0};
     std::atomic<std::uint32_t> samples{0};
-    std::atomic<std::uint32_t> contended{0};  // In a row, above the estimate.
+    std::atomic<std::uint32_t> contended{0};  // In a row, above the estimate,
+    std::atomic<Ns> least{0};                 // and the least of them.
     std::atomic<std::uint32_t> blind{0};      // Launches before the first sample,
     std::atomic<Ns> charged{0};               // and what was charged for them.
+    std::atomic<std::uint32_t> settled{0};    // Those that the first sample settled.
   };
   Entry* Find(std::uint64_t key);
+  static void Believe(Entry* entry, Ns cost, Ns measured, std::uint32_t samples);
 
   Entry entries_[kEntries];
   std::atomic<Ns> sampled_at_{0};

@@ -83,6 +83,20 @@ TEST(CostModel, WhatIsNotKnownCostsMoreEachTimeAndIsOwedAtTheFirstSample) {
             CostModel::kUnknown << CostModel::kDoublings);
 }
 
+TEST(CostModel, TheSecondSampleSetsTheFirstOneRight) {
+  const auto model = std::make_unique<CostModel>();
+  const std::uint64_t key = LaunchKey(9, 1, 1, 0);
+  Ns charged = 0;
+  for (int i = 0; i < 3; ++i) charged += model->Predict(key, 0).cost;
+  Ns owed = model->Sample(key, 50 * kMs, false);  // It held the loading of code.
+  EXPECT_EQ(charged + owed, 3 * 50 * kMs);
+  charged +=
+      model->Predict(key, 0).cost;  // Known by now: that launch's own error is not in `owed`.
+  owed += model->Sample(key, kMs, true);
+  EXPECT_EQ(owed, 3 * kMs - 3 * CostModel::kUnknown - CostModel::kUnknown);
+  EXPECT_EQ(model->Sample(key, kMs, true), 0);
+}
+
 TEST(CostModel, KeysTellLaunchesApart) {
   const std::uint64_t key = LaunchKey(1, 2, 3, 4);
   EXPECT_EQ(key, LaunchKey(1, 2, 3, 4));

@@ -56,20 +56,33 @@ class Charge {
 };
 
 // Frees what was noted under the key: `call` is the driver's free. The note is taken away first,
-// since another thread may be given the same address the moment the driver has it back.
-template <typename Call>
-CUresult Free(std::uint64_t key, Kind kind, Call call) {
+// since another thread may be given the same address the moment the driver has it back. `unknown`
+// is called before the driver when there is no note, `freed` with the note when it has succeeded.
+template <typename Call, typename Unknown, typename Freed>
+CUresult Free(std::uint64_t key, Kind kind, Call call, Unknown unknown, Freed freed) {
   Process& process = ThisProcess();
   if (!process.attached()) return call();
   const Allocation gone = process.allocations().Take(key, kind);
+  if (gone.kind == Kind::kFree) {
+    unknown();
+    return call();
+  }
   const CUresult result = call();
-  if (gone.kind == Kind::kFree) return result;
   if (result == CUDA_SUCCESS) {
-    process.ledger().Release(gone.bytes, gone.memory_class);
+    freed(gone);
   } else {
     process.allocations().Add(gone);
   }
   return result;
+}
+// Gives the bytes of a note back to the ledger.
+inline void Discharge(const Allocation& gone) {
+  ThisProcess().ledger().Release(gone.bytes, gone.memory_class);
+}
+template <typename Call>
+CUresult Free(std::uint64_t key, Kind kind, Call call) {
+  return Free(
+      key, kind, call, [] {}, Discharge);
 }
 // Gives back all that belongs to a context that has gone.
 void DischargeContext(std::uint64_t context);

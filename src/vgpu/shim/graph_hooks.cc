@@ -1,5 +1,6 @@
 // Graphs: memory nodes are charged to the graph they are in while it, or what was instantiated from
 // it, lives; and the limits of a capture, in which the limiter keeps still.
+#include "vgpu/shim/charge.h"
 #include "vgpu/shim/launches.h"
 #include "vgpu/shim/pools.h"
 
@@ -29,6 +30,13 @@ CUresult AddMemoryNode(CUgraph graph, std::uint64_t asked, Call call) {
   node.memory_class = MemoryClass::kGraph;
   process.allocations().Grow(node);
   return result;
+}
+
+// The same for a node of any type.
+template <typename Call>
+CUresult AddNode(CUgraph graph, const CUgraphNodeParams* parameters, Call call) {
+  if (parameters == nullptr || parameters->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC) return call();
+  return AddMemoryNode(graph, parameters->alloc.bytesize, call);
 }
 
 // Before the driver destroys what refers to it: afterwards its number may be another's.
@@ -85,29 +93,22 @@ CUresult Hook_cuGraphAddMemAllocNode(CUgraphNode* node, CUgraph graph, const CUg
 }
 CUresult Hook_cuGraphAddNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* after,
                              size_t count, CUgraphNodeParams* parameters) {
-  const auto call = [&] {
-    return BRIM_REAL(cuGraphAddNode)(node, graph, after, count, parameters);
-  };
-  if (parameters == nullptr || parameters->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC) return call();
-  return AddMemoryNode(graph, parameters->alloc.bytesize, call);
+  return AddNode(graph, parameters,
+                 [&] { return BRIM_REAL(cuGraphAddNode)(node, graph, after, count, parameters); });
 }
 CUresult Hook_cuGraphAddNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* after,
                                 const CUgraphEdgeData* edges, size_t count,
                                 CUgraphNodeParams* parameters) {
-  const auto call = [&] {
+  return AddNode(graph, parameters, [&] {
     return BRIM_REAL(cuGraphAddNode_v2)(node, graph, after, edges, count, parameters);
-  };
-  if (parameters == nullptr || parameters->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC) return call();
-  return AddMemoryNode(graph, parameters->alloc.bytesize, call);
+  });
 }
 CUresult Hook_cuGraphAddNode_v3(CUgraphNode* node, CUgraph graph, const CUgraphNode* after,
                                 const CUgraphEdgeData* edges, size_t count,
                                 CUgraphNodeParams* parameters) {
-  const auto call = [&] {
+  return AddNode(graph, parameters, [&] {
     return BRIM_REAL(cuGraphAddNode_v3)(node, graph, after, edges, count, parameters);
-  };
-  if (parameters == nullptr || parameters->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC) return call();
-  return AddMemoryNode(graph, parameters->alloc.bytesize, call);
+  });
 }
 
 CUresult Hook_cuGraphInstantiate(CUgraphExec* exec, CUgraph graph, CUgraphNode* error, char* log,
@@ -140,17 +141,9 @@ CUresult Hook_cuGraphInstantiateWithParams_ptsz(CUgraphExec* exec, CUgraph graph
 }
 
 CUresult Hook_cuGraphExecDestroy(CUgraphExec exec) {
-  Process& process = ThisProcess();
-  const Allocation made =
-      process.attached() ? process.allocations().Take(KeyOf(exec), Kind::kExec) : Allocation();
-  const CUresult result = BRIM_REAL(cuGraphExecDestroy)(exec);
-  if (made.kind == Kind::kFree) return result;
-  if (result == CUDA_SUCCESS) {
-    GiveBack(Unrefer(made.context));
-  } else {
-    process.allocations().Add(made);
-  }
-  return result;
+  return Free(
+      KeyOf(exec), Kind::kExec, [&] { return BRIM_REAL(cuGraphExecDestroy)(exec); }, [] {},
+      [](const Allocation& made) { GiveBack(Unrefer(made.context)); });
 }
 CUresult Hook_cuGraphDestroy(CUgraph graph) {
   if (!ThisProcess().attached()) return BRIM_REAL(cuGraphDestroy)(graph);

@@ -33,6 +33,16 @@ Launch Graph(CUgraphExec graph, CUstream stream, bool per_thread) {
   return launch;
 }
 
+// By the driver's function; `last` is what it takes behind the stream.
+template <typename Real, typename... Last>
+CUresult Run(Real real, bool per_thread, CUfunction f, unsigned x, unsigned y, unsigned z,
+             unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, CUstream stream,
+             Last... last) {
+  return ThisLaunches().Run(
+      Kernel(f, x, y, z, block_x, block_y, block_z, shared, stream, per_thread),
+      [&] { return real(f, x, y, z, block_x, block_y, block_z, shared, stream, last...); });
+}
+
 // The launches of CUDA 3 and before: the block's shape was set on the function.
 Launch Old(CUfunction function, int width, int height, CUstream stream) {
   return Kernel(function, static_cast<unsigned>(width), static_cast<unsigned>(height), 1, 1, 1, 1,
@@ -58,18 +68,15 @@ CUresult Hook_cuLaunchGridAsync(CUfunction function, int width, int height, CUst
 CUresult Hook_cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
                              unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
                              CUstream stream, void** parameters, void** extra) {
-  return ThisLaunches().Run(Kernel(f, gx, gy, gz, bx, by, bz, shared, stream, false), [&] {
-    return BRIM_REAL(cuLaunchKernel)(f, gx, gy, gz, bx, by, bz, shared, stream, parameters, extra);
-  });
+  return Run(BRIM_REAL(cuLaunchKernel), false, f, gx, gy, gz, bx, by, bz, shared, stream,
+             parameters, extra);
 }
 CUresult Hook_cuLaunchKernel_ptsz(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
                                   unsigned int bx, unsigned int by, unsigned int bz,
                                   unsigned int shared, CUstream stream, void** parameters,
                                   void** extra) {
-  return ThisLaunches().Run(Kernel(f, gx, gy, gz, bx, by, bz, shared, stream, true), [&] {
-    return BRIM_REAL(cuLaunchKernel_ptsz)(f, gx, gy, gz, bx, by, bz, shared, stream, parameters,
-                                          extra);
-  });
+  return Run(BRIM_REAL(cuLaunchKernel_ptsz), true, f, gx, gy, gz, bx, by, bz, shared, stream,
+             parameters, extra);
 }
 CUresult Hook_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction f, void** parameters,
                                void** extra) {
@@ -87,19 +94,15 @@ CUresult Hook_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned 
                                         unsigned int gz, unsigned int bx, unsigned int by,
                                         unsigned int bz, unsigned int shared, CUstream stream,
                                         void** parameters) {
-  return ThisLaunches().Run(Kernel(f, gx, gy, gz, bx, by, bz, shared, stream, false), [&] {
-    return BRIM_REAL(cuLaunchCooperativeKernel)(f, gx, gy, gz, bx, by, bz, shared, stream,
-                                                parameters);
-  });
+  return Run(BRIM_REAL(cuLaunchCooperativeKernel), false, f, gx, gy, gz, bx, by, bz, shared, stream,
+             parameters);
 }
 CUresult Hook_cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gx, unsigned int gy,
                                              unsigned int gz, unsigned int bx, unsigned int by,
                                              unsigned int bz, unsigned int shared, CUstream stream,
                                              void** parameters) {
-  return ThisLaunches().Run(Kernel(f, gx, gy, gz, bx, by, bz, shared, stream, true), [&] {
-    return BRIM_REAL(cuLaunchCooperativeKernel_ptsz)(f, gx, gy, gz, bx, by, bz, shared, stream,
-                                                     parameters);
-  });
+  return Run(BRIM_REAL(cuLaunchCooperativeKernel_ptsz), true, f, gx, gy, gz, bx, by, bz, shared,
+             stream, parameters);
 }
 // A slice is on one card: the first of the launches is that card's.
 CUresult Hook_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS* launches, unsigned int count,

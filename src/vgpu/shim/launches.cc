@@ -153,13 +153,15 @@ void Launches::Collect() {
     float milliseconds = 0;
     if (done == CUDA_SUCCESS &&
         BRIM_REAL(cuEventElapsedTime)(&milliseconds, probe.begin, probe.end) == CUDA_SUCCESS) {
-      const auto measured = static_cast<Ns>(static_cast<double>(milliseconds) * 1e6);
-      const bool clean =
-          probe.clean && !PauseCounts(probe.between, measured) && !process.arbiter().Contended(now);
+      auto measured = static_cast<Ns>(static_cast<double>(milliseconds) * 1e6);
+      const Ns launchers = process.arbiter().Launchers(probe.begun_at);
+      // Nothing is known yet, not even to others whether they were in its way: a share of the time.
+      if (!probe.known) measured /= launchers;
+      const bool clean = probe.clean && launchers == 1 && !PauseCounts(probe.between, measured) &&
+                         !process.arbiter().Contended(now);
       const Ns owed = process.costs().Sample(probe.key, measured, clean);
-      if (!probe.known) {
-        if (owed != 0) process.arbiter().Measured(0, owed);
-      } else if (clean || measured < probe.predicted) {
+      if (owed != 0) process.arbiter().Measured(0, owed);
+      if (probe.known && (clean || measured < probe.predicted)) {
         process.arbiter().Measured(probe.predicted, measured);
       }
     } else {

@@ -201,32 +201,18 @@ nvmlReturn_t Hook_nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtiliza
   return result;
 }
 
-nvmlReturn_t Hook_nvmlDeviceGetComputeRunningProcesses(nvmlDevice_t device, unsigned int* count,
-                                                       nvmlProcessInfo_v1_t* rows) {
-  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetComputeRunningProcesses));
-}
-nvmlReturn_t Hook_nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t device, unsigned int* count,
-                                                          nvmlProcessInfo_v2_t* rows) {
-  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetComputeRunningProcesses_v2));
-}
-nvmlReturn_t Hook_nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device, unsigned int* count,
-                                                          nvmlProcessInfo_t* rows) {
-  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetComputeRunningProcesses_v3));
-}
-nvmlReturn_t Hook_nvmlDeviceGetGraphicsRunningProcesses(nvmlDevice_t device, unsigned int* count,
-                                                        nvmlProcessInfo_v1_t* rows) {
-  return OwnProcesses(device, count, rows, BRIM_REAL_NVML(nvmlDeviceGetGraphicsRunningProcesses));
-}
-nvmlReturn_t Hook_nvmlDeviceGetGraphicsRunningProcesses_v2(nvmlDevice_t device, unsigned int* count,
-                                                           nvmlProcessInfo_v2_t* rows) {
-  return OwnProcesses(device, count, rows,
-                      BRIM_REAL_NVML(nvmlDeviceGetGraphicsRunningProcesses_v2));
-}
-nvmlReturn_t Hook_nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsigned int* count,
-                                                           nvmlProcessInfo_t* rows) {
-  return OwnProcesses(device, count, rows,
-                      BRIM_REAL_NVML(nvmlDeviceGetGraphicsRunningProcesses_v3));
-}
+#define BRIM_OWN_PROCESSES(name, Row)                                             \
+  nvmlReturn_t Hook_##name(nvmlDevice_t device, unsigned int* count, Row* rows) { \
+    return OwnProcesses(device, count, rows, BRIM_REAL_NVML(name));               \
+  }
+BRIM_OWN_PROCESSES(nvmlDeviceGetComputeRunningProcesses, nvmlProcessInfo_v1_t)
+BRIM_OWN_PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2, nvmlProcessInfo_v2_t)
+BRIM_OWN_PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3, nvmlProcessInfo_t)
+BRIM_OWN_PROCESSES(nvmlDeviceGetGraphicsRunningProcesses, nvmlProcessInfo_v1_t)
+BRIM_OWN_PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2, nvmlProcessInfo_v2_t)
+BRIM_OWN_PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3, nvmlProcessInfo_t)
+#undef BRIM_OWN_PROCESSES
+
 // Samples of all tenants' processes: none of this tenant's business, and not to be had apart.
 nvmlReturn_t Hook_nvmlDeviceGetProcessUtilization(nvmlDevice_t device,
                                                   nvmlProcessUtilizationSample_t* samples,

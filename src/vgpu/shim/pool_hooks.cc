@@ -38,20 +38,16 @@ CUresult Allocate(CUmemoryPool pool, size_t bytes, std::uint64_t capture, Call c
   return result;
 }
 
-// The note is taken away first, as in Free(); what has none may be a pool's.
+// What has no note may be a pool's.
 template <typename Call>
 CUresult FreePointer(CUdeviceptr pointer, Call call) {
-  Process& process = ThisProcess();
-  if (!process.attached()) return call();
-  const Allocation gone = process.allocations().Take(pointer, Kind::kPointer);
-  if (gone.kind == Kind::kFree) ThisPools().Freed();
-  const CUresult result = call();
-  if (gone.kind == Kind::kFree) return result;
-  if (result == CUDA_SUCCESS) {
-    process.ledger().Release(gone.bytes, gone.memory_class);
-  } else {
-    process.allocations().Add(gone);
-  }
+  return Free(
+      pointer, Kind::kPointer, call, [] { ThisPools().Freed(); }, Discharge);
+}
+
+// The result of a call that waited: pools may have shrunk in it.
+CUresult Waited(CUresult result) {
+  ThisPools().Synchronized();
   return result;
 }
 
@@ -61,31 +57,39 @@ CUresult Hook_cuMemAllocAsync(CUdeviceptr* at, size_t bytes, CUstream stream) {
   return Allocate(
       CurrentPool(), bytes, ThisLaunches().CaptureOf(stream, false),
       [&] { return BRIM_REAL(cuMemAllocAsync)(at, bytes, stream); },
-      [&] { BRIM_REAL(cuMemFreeAsync)
-            (*at, stream); });
+      [&] {
+        BRIM_REAL(cuMemFreeAsync)
+        (*at, stream);
+      });
 }
 CUresult Hook_cuMemAllocAsync_ptsz(CUdeviceptr* at, size_t bytes, CUstream stream) {
   return Allocate(
       CurrentPool(), bytes, ThisLaunches().CaptureOf(stream, true),
       [&] { return BRIM_REAL(cuMemAllocAsync_ptsz)(at, bytes, stream); },
-      [&] { BRIM_REAL(cuMemFreeAsync_ptsz)
-            (*at, stream); });
+      [&] {
+        BRIM_REAL(cuMemFreeAsync_ptsz)
+        (*at, stream);
+      });
 }
 CUresult Hook_cuMemAllocFromPoolAsync(CUdeviceptr* at, size_t bytes, CUmemoryPool pool,
                                       CUstream stream) {
   return Allocate(
       pool, bytes, ThisLaunches().CaptureOf(stream, false),
       [&] { return BRIM_REAL(cuMemAllocFromPoolAsync)(at, bytes, pool, stream); },
-      [&] { BRIM_REAL(cuMemFreeAsync)
-            (*at, stream); });
+      [&] {
+        BRIM_REAL(cuMemFreeAsync)
+        (*at, stream);
+      });
 }
 CUresult Hook_cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* at, size_t bytes, CUmemoryPool pool,
                                            CUstream stream) {
   return Allocate(
       pool, bytes, ThisLaunches().CaptureOf(stream, true),
       [&] { return BRIM_REAL(cuMemAllocFromPoolAsync_ptsz)(at, bytes, pool, stream); },
-      [&] { BRIM_REAL(cuMemFreeAsync_ptsz)
-            (*at, stream); });
+      [&] {
+        BRIM_REAL(cuMemFreeAsync_ptsz)
+        (*at, stream);
+      });
 }
 
 CUresult Hook_cuMemFreeAsync(CUdeviceptr pointer, CUstream stream) {
@@ -96,14 +100,10 @@ CUresult Hook_cuMemFreeAsync_ptsz(CUdeviceptr pointer, CUstream stream) {
 }
 // Also frees what came from a pool, and waits: the pool may shrink at once.
 CUresult Hook_cuMemFree_v2(CUdeviceptr pointer) {
-  const CUresult result = FreePointer(pointer, [&] { return BRIM_REAL(cuMemFree_v2)(pointer); });
-  ThisPools().Synchronized();
-  return result;
+  return Waited(FreePointer(pointer, [&] { return BRIM_REAL(cuMemFree_v2)(pointer); }));
 }
 CUresult Hook_cuMemFree(CUdeviceptr_v1 pointer) {
-  const CUresult result = FreePointer(pointer, [&] { return BRIM_REAL(cuMemFree)(pointer); });
-  ThisPools().Synchronized();
-  return result;
+  return Waited(FreePointer(pointer, [&] { return BRIM_REAL(cuMemFree)(pointer); }));
 }
 
 CUresult Hook_cuMemPoolDestroy(CUmemoryPool pool) {
@@ -115,29 +115,17 @@ CUresult Hook_cuMemPoolTrimTo(CUmemoryPool pool, size_t keep) {
   return result;
 }
 CUresult Hook_cuStreamSynchronize(CUstream stream) {
-  const CUresult result = BRIM_REAL(cuStreamSynchronize)(stream);
-  ThisPools().Synchronized();
-  return result;
+  return Waited(BRIM_REAL(cuStreamSynchronize)(stream));
 }
 CUresult Hook_cuStreamSynchronize_ptsz(CUstream stream) {
-  const CUresult result = BRIM_REAL(cuStreamSynchronize_ptsz)(stream);
-  ThisPools().Synchronized();
-  return result;
+  return Waited(BRIM_REAL(cuStreamSynchronize_ptsz)(stream));
 }
 CUresult Hook_cuEventSynchronize(CUevent event) {
-  const CUresult result = BRIM_REAL(cuEventSynchronize)(event);
-  ThisPools().Synchronized();
-  return result;
+  return Waited(BRIM_REAL(cuEventSynchronize)(event));
 }
-CUresult Hook_cuCtxSynchronize() {
-  const CUresult result = BRIM_REAL(cuCtxSynchronize)();
-  ThisPools().Synchronized();
-  return result;
-}
+CUresult Hook_cuCtxSynchronize() { return Waited(BRIM_REAL(cuCtxSynchronize)()); }
 CUresult Hook_cuCtxSynchronize_v2(CUcontext context) {
-  const CUresult result = BRIM_REAL(cuCtxSynchronize_v2)(context);
-  ThisPools().Synchronized();
-  return result;
+  return Waited(BRIM_REAL(cuCtxSynchronize_v2)(context));
 }
 
 }  // namespace brim::vgpu

@@ -78,10 +78,16 @@ TEST_F(ShimEntryTest, MissingTruncatedTamperedAndOtherVersions) {
       ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), 12);
       Refused(slice, path, "another version");
     }
+    // One of another size is told by its version too.
+    struct stat info;
+    ASSERT_EQ(fstat(fd, &info), 0);
+    ASSERT_EQ(ftruncate(fd, 100), 0);
+    Refused(slice, path, "another version");
+    ASSERT_EQ(ftruncate(fd, info.st_size), 0);
     head[0] = 1;
     ASSERT_EQ(pwrite(fd, head, sizeof(head), 0), 12);
     Refused(slice, path, "not a file of Brim's agent");
-    ASSERT_EQ(ftruncate(fd, 100), 0);
+    ASSERT_EQ(ftruncate(fd, 7), 0);
     Refused(slice, path, "truncated");
     ASSERT_EQ(ftruncate(fd, 0), 0);
     Refused(slice, path, "cannot be mapped");

@@ -112,10 +112,7 @@ std::uint64_t TruthOf(pid_t pid) {
   return 0;
 }
 
-std::uint64_t TruthOfAll() {
-  const fake::Locked locked(&fake::Shared().lock);
-  return fake::UsedOn(0);
-}
+std::uint64_t TruthOfAll() { return fake::UsedOn(0); }
 
 Child Start(const std::vector<std::string>& program, const Environment& environment) {
   int in[2];
@@ -167,8 +164,8 @@ std::string Self() {
 }
 
 std::string TemporaryFolder() {
-  char pattern[] = "/dev/shm/brim-shim-test-XXXXXX";
-  if (mkdtemp(pattern) == nullptr) Die("mkdtemp");
+  std::string pattern = "/dev/shm/brim-shim-test-" + std::to_string(getpid()) + "-XXXXXX";
+  if (mkdtemp(pattern.data()) == nullptr) Die("mkdtemp");
   return pattern;
 }
 

@@ -47,7 +47,7 @@ TestSlice& OwnSlice();
 using FindFunction = std::function<void*(const char* name)>;
 std::string UseCuda(const FindFunction& find);
 
-// By the fake's state: what a process holds, and all living ones together while nobody allocates.
+// By the fake's state: what a process holds, and all living ones together at one instant.
 std::uint64_t TruthOf(pid_t pid);
 std::uint64_t TruthOfAll();
 

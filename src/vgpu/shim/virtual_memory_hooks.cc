@@ -34,6 +34,17 @@ void HoldMapped(std::uint64_t address) {
   if (mapping.kind != Kind::kFree) Hold(mapping.context);
 }
 
+// The result of a call that binds memory to a multicast object or an endpoint, by handle or by
+// address: while bound it is held.
+CUresult Bound(CUresult result, std::uint64_t handle) {
+  if (result == CUDA_SUCCESS) Hold(handle);
+  return result;
+}
+CUresult BoundAt(CUresult result, std::uint64_t address) {
+  if (result == CUDA_SUCCESS) HoldMapped(address);
+  return result;
+}
+
 template <typename Call>
 CUresult MapArrays(const CUarrayMapInfo* list, unsigned int count, Call call) {
   const CUresult result = call();
@@ -128,48 +139,37 @@ CUresult Hook_cuMemMapArrayAsync_ptsz(CUarrayMapInfo* list, unsigned int count, 
 CUresult Hook_cuMulticastBindMem(CUmemGenericAllocationHandle multicast, size_t at,
                                  CUmemGenericAllocationHandle handle, size_t offset, size_t bytes,
                                  unsigned long long flags) {
-  const CUresult result =
-      BRIM_REAL(cuMulticastBindMem)(multicast, at, handle, offset, bytes, flags);
-  if (result == CUDA_SUCCESS) Hold(handle);
-  return result;
+  return Bound(BRIM_REAL(cuMulticastBindMem)(multicast, at, handle, offset, bytes, flags), handle);
 }
 CUresult Hook_cuMulticastBindAddr(CUmemGenericAllocationHandle multicast, size_t at,
                                   CUdeviceptr address, size_t bytes, unsigned long long flags) {
-  const CUresult result = BRIM_REAL(cuMulticastBindAddr)(multicast, at, address, bytes, flags);
-  if (result == CUDA_SUCCESS) HoldMapped(address);
-  return result;
+  return BoundAt(BRIM_REAL(cuMulticastBindAddr)(multicast, at, address, bytes, flags), address);
 }
 CUresult Hook_cuMulticastBindMem_v2(CUmemGenericAllocationHandle multicast, CUdevice device,
                                     size_t at, CUmemGenericAllocationHandle handle, size_t offset,
                                     size_t bytes, unsigned long long flags) {
-  const CUresult result =
-      BRIM_REAL(cuMulticastBindMem_v2)(multicast, device, at, handle, offset, bytes, flags);
-  if (result == CUDA_SUCCESS) Hold(handle);
-  return result;
+  return Bound(
+      BRIM_REAL(cuMulticastBindMem_v2)(multicast, device, at, handle, offset, bytes, flags),
+      handle);
 }
 CUresult Hook_cuMulticastBindAddr_v2(CUmemGenericAllocationHandle multicast, CUdevice device,
                                      size_t at, CUdeviceptr address, size_t bytes,
                                      unsigned long long flags) {
-  const CUresult result =
-      BRIM_REAL(cuMulticastBindAddr_v2)(multicast, device, at, address, bytes, flags);
-  if (result == CUDA_SUCCESS) HoldMapped(address);
-  return result;
+  return BoundAt(BRIM_REAL(cuMulticastBindAddr_v2)(multicast, device, at, address, bytes, flags),
+                 address);
 }
 CUresult Hook_cuLogicalEndpointBindMem(CUlogicalEndpointId endpoint, CUdevice device, cuuint64_t at,
                                        CUmemGenericAllocationHandle handle, cuuint64_t offset,
                                        cuuint64_t bytes, unsigned long long flags) {
-  const CUresult result =
-      BRIM_REAL(cuLogicalEndpointBindMem)(endpoint, device, at, handle, offset, bytes, flags);
-  if (result == CUDA_SUCCESS) Hold(handle);
-  return result;
+  return Bound(
+      BRIM_REAL(cuLogicalEndpointBindMem)(endpoint, device, at, handle, offset, bytes, flags),
+      handle);
 }
 CUresult Hook_cuLogicalEndpointBindAddr(CUlogicalEndpointId endpoint, CUdevice device,
                                         cuuint64_t at, void* address, cuuint64_t bytes,
                                         unsigned long long flags) {
-  const CUresult result =
-      BRIM_REAL(cuLogicalEndpointBindAddr)(endpoint, device, at, address, bytes, flags);
-  if (result == CUDA_SUCCESS) HoldMapped(reinterpret_cast<std::uint64_t>(address));
-  return result;
+  return BoundAt(BRIM_REAL(cuLogicalEndpointBindAddr)(endpoint, device, at, address, bytes, flags),
+                 reinterpret_cast<std::uint64_t>(address));
 }
 
 }  // namespace brim::vgpu

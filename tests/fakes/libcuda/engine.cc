@@ -1,9 +1,7 @@
 // See engine.h.
 #include "engine.h"
 
-#include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,147 +16,191 @@
 namespace fake {
 namespace {
 
-// As the cards' own queues: a launch beyond it waits.
-constexpr std::size_t kQueued = 1024;
+// A wake-up costs about this; what is nearer is waited for by yielding.
+constexpr std::int64_t kSpin = 60'000;
+// Nobody sleeps longer without looking: another process may have been killed.
+constexpr std::int64_t kLookAfter = 20'000'000;
+
+void Pass(std::int64_t until, bool exactly) {
+  const std::int64_t now = Now();
+  std::int64_t wake = exactly ? until - kSpin : until;
+  if (wake > now) {
+    if (wake > now + kLookAfter) wake = now + kLookAfter;
+    const timespec at{wake / 1'000'000'000, wake % 1'000'000'000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
+    if (wake < until - kSpin) return;
+  }
+  while (exactly && Now() < until) sched_yield();
+}
 
 class Engine {
  public:
-  explicit Engine(int card) : card_(card), pid_(getpid()) {
-    std::thread([this] { Run(); }).detach();
-  }
+  explicit Engine(int card) : card_(Shared().card[card]), pid_(getpid()) {}
 
   std::int32_t pid() const { return pid_; }
 
-  void Enqueue(Work work) {
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return queue_.size() < kQueued; });
-    ++enqueued_[work.stream];
-    ++all_;
-    queue_.push_back(std::move(work));
-    more_.notify_one();
+  std::uint64_t Enqueue(Work work) {
+    for (;;) {
+      std::uint64_t full = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        if (lane_ < 0 && !Claim()) return 0;
+        if (works_.size() < kQueued) {
+          Add(std::move(work));
+          return all_;
+        }
+        full = works_.front().number;
+      }
+      WaitFor(full, true);
+    }
   }
 
-  void Wait(std::uint64_t stream) {
-    std::unique_lock lock(mutex_);
-    const std::uint64_t target = stream == 0 ? all_ : enqueued_[stream];
-    done_.wait(lock, [&] { return (stream == 0 ? finished_all_ : finished_[stream]) >= target; });
-  }
-
-  bool Done(std::uint64_t stream) {
+  // 0: nothing, or all of it has ended and was seen.
+  std::uint64_t LastOf(std::uint64_t stream) {
     const std::lock_guard lock(mutex_);
-    return stream == 0 ? finished_all_ == all_ : finished_[stream] == enqueued_[stream];
+    if (works_.empty() && !settling_) return 0;
+    if (stream == 0) return all_;
+    const auto found = last_.find(stream);
+    return found == last_.end() ? 0 : found->second;
+  }
+
+  // Who cannot be `exactly` back may sleep longer.
+  void WaitFor(std::uint64_t number, bool exactly) {
+    for (std::int64_t until = Look(number); until > 0; until = Look(number)) Pass(until, exactly);
+    Settle();
+  }
+
+  bool Done(std::uint64_t number) {
+    if (Look(number) > 0) return false;
+    Settle();
+    return true;
   }
 
  private:
-  void Run() {
-    for (;;) {
-      {
-        std::unique_lock lock(mutex_);
-        more_.wait(lock, [&] { return !queue_.empty(); });
+  struct Pending {
+    std::uint64_t number;
+    Work work;
+  };
+
+  Lane& lane() { return card_.timeline.lane[lane_]; }
+  std::int64_t Slice() const { return Shared().settings.time_slice_ns; }
+
+  // Takes a free lane, or one whose process has gone.
+  bool Claim() {
+    const Locked locked(&card_.lock);
+    Advance(&card_.timeline, Now(), Slice());
+    for (const bool dead : {false, true}) {
+      for (int i = 0; i < kLanes; ++i) {
+        Lane& lane = card_.timeline.lane[i];
+        const std::int32_t pid = lane.pid;
+        if (pid != 0 && (!dead || Alive(pid, lane.start))) continue;
+        Drop(&card_.timeline, i);
+        lane.start = StartOf(pid_);
+        lane.pid = pid_;
+        lane_ = i;
+        return true;
       }
-      Card& card = Shared().card[card_];
-      TakeTurn(&card);
-      Turn(&card);
-      pthread_mutex_unlock(&card.turn);
+    }
+    return false;
+  }
+
+  // Under mutex_, with room.
+  void Add(Work work) {
+    const bool soon = work.soon;
+    std::uint64_t number = 0;
+    {
+      const Locked locked(&card_.lock);
+      Advance(&card_.timeline, Now(), Slice());
+      number = Push(&card_.timeline, lane_, work.gpu_ns);
+    }
+    last_[work.stream] = all_ = number;
+    works_.push_back({number, std::move(work)});
+    if (!soon) return;
+    soon_ = number;
+    if (!threaded_) std::thread([this] { DoSoon(); }).detach();
+    threaded_ = true;
+    more_.notify_one();
+  }
+
+  // 0: the launch has ended; else the time before which it does not.
+  std::int64_t Look(std::uint64_t number) {
+    if (lane().finished.load(std::memory_order_acquire) >= number) return 0;
+    const Locked locked(&card_.lock);
+    const std::int64_t now = Now();
+    DropDead(now);
+    Advance(&card_.timeline, now, Slice());
+    if (lane().finished >= number) return 0;
+    return card_.timeline.clock + Remaining(card_.timeline, lane_, number, Slice());
+  }
+
+  void DropDead(std::int64_t now) {
+    Timeline& timeline = card_.timeline;
+    if (now - timeline.checked_at < kLookAfter) return;
+    timeline.checked_at = now;
+    for (int i = 0; i < kLanes; ++i) {
+      const Lane& lane = timeline.lane[i];
+      if (Waits(timeline, i) && lane.pid != 0 && !Alive(lane.pid, lane.start)) Drop(&timeline, i);
     }
   }
 
-  // A card goes round the processes that have work. A lock is not fair by itself: who had the last
-  // turn would often have it again before one that sleeps for it is awake. So that one lets the
-  // others come first.
-  void TakeTurn(Card* card) {
-    constexpr std::int64_t kAwake = 2'000'000;
-    std::atomic<std::int32_t>* place = nullptr;
-    for (std::atomic<std::int32_t>& free : card->line) {
-      std::int32_t nobody = 0;
-      if (!free.compare_exchange_strong(nobody, pid_)) continue;
-      place = &free;
-      break;
-    }
-    const std::int64_t until = Now() + kAwake;
-    while (card->last.load() == pid_ && SomeoneWaits(*card, pid_)) {
-      if (Now() > until) {
-        LeaveForDead(card);
-        break;
-      }
-      sched_yield();
-    }
-    LockRobust(&card->turn);
-    card->last.store(pid_);
-    if (place != nullptr) place->store(0);
-  }
-
-  // Takes out of the line who was killed in it.
-  static void LeaveForDead(Card* card) {
-    for (std::atomic<std::int32_t>& place : card->line) {
-      std::int32_t pid = place.load();
-      if (pid == 0 || kill(pid, 0) == 0 || errno != ESRCH) continue;
-      place.compare_exchange_strong(pid, 0);
-    }
-  }
-
-  // Runs the queue until it is empty, or the time slice is over and somebody waits. A kernel that
-  // does not fit is cut: the rest comes in the next turn.
-  void Turn(Card* card) {
-    std::int64_t clock = Now();
-    const std::int64_t slice_end = clock + Shared().settings.time_slice_ns;
+  // Does what is due of all that has ended; when it returns, nobody else is still at it.
+  void Settle() {
+    const std::lock_guard one(settle_);
     for (;;) {
-      Work* work = nullptr;
+      Pending pending;
+      std::int64_t ended_at = 0;
       {
         const std::lock_guard lock(mutex_);
-        if (queue_.empty()) return;
-        work = &queue_.front();
+        settling_ = !works_.empty() && works_.front().number <= lane().finished;
+        if (!settling_) return;
+        pending = std::move(works_.front());
+        works_.pop_front();
+        ended_at = lane().kernel[(pending.number - 1) % kQueued].ended_at;
       }
-      const bool contended = SomeoneWaits(*card, pid_);
-      if (contended && clock >= slice_end) return;
-      std::int64_t part = work->gpu_ns;
-      if (contended && clock + part > slice_end) part = slice_end - clock;
-      // Without company a long kernel is still looked at once a slice.
-      if (part > Shared().settings.time_slice_ns) part = Shared().settings.time_slice_ns;
-      clock += part;
-      Pass(clock);
-      work->gpu_ns -= part;
-      card->busy_ns += static_cast<std::uint64_t>(part);
-      Mine().busy_ns[card_] += static_cast<std::uint64_t>(part);
-      if (work->gpu_ns > 0) continue;
-      if (work->done) work->done(clock);
-      const std::lock_guard lock(mutex_);
-      ++finished_[work->stream];
-      ++finished_all_;
-      queue_.pop_front();
-      done_.notify_all();
+      if (pending.work.done) pending.work.done(ended_at);
     }
   }
 
-  // What ran ahead of the clock by less than this is slept for together with what follows.
-  static void Pass(std::int64_t until) {
-    constexpr std::int64_t kSpin = 60'000;
-    if (until - Now() > kSpin) {
-      const std::int64_t wake = until - kSpin;
-      const timespec at{wake / 1'000'000'000, wake % 1'000'000'000};
-      clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
+  void DoSoon() {
+    std::uint64_t done = 0;
+    for (;;) {
+      std::uint64_t number = 0;
+      {
+        std::unique_lock lock(mutex_);
+        more_.wait(lock, [&] { return soon_ > done; });
+        number = soon_;
+      }
+      WaitFor(number, false);
+      done = number;
     }
-    while (Now() < until) sched_yield();
   }
 
-  const int card_;
+  Card& card_;
   const std::int32_t pid_;
+  std::mutex settle_;  // Before mutex_.
   std::mutex mutex_;
-  std::condition_variable more_, done_;
-  std::deque<Work> queue_;
-  std::map<std::uint64_t, std::uint64_t> enqueued_, finished_;
-  std::uint64_t all_ = 0, finished_all_ = 0;
+  std::condition_variable more_;
+  int lane_ = -1;
+  std::deque<Pending> works_;
+  std::map<std::uint64_t, std::uint64_t> last_;  // Of each stream.
+  std::uint64_t all_ = 0, soon_ = 0;
+  bool settling_ = false, threaded_ = false;
 };
 
 // One per card and process; leaked, since its thread runs until the process ends. A forked child
 // starts anew.
 Engine& EngineOf(int card) {
   static std::mutex mutex;
-  static Engine* engines[kCards] = {};
+  static std::atomic<Engine*> engines[kCards] = {};
+  Engine* engine = engines[card].load(std::memory_order_acquire);
+  if (engine != nullptr && engine->pid() == getpid()) return *engine;
   const std::lock_guard lock(mutex);
-  if (engines[card] == nullptr || engines[card]->pid() != getpid())
-    engines[card] = new Engine(card);
-  return *engines[card];
+  engine = engines[card].load();
+  if (engine == nullptr || engine->pid() != getpid()) {
+    engine = new Engine(card);
+    engines[card].store(engine, std::memory_order_release);
+  }
+  return *engine;
 }
 
 }  // namespace
@@ -169,8 +211,16 @@ std::int64_t Now() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-void Enqueue(int card, Work work) { EngineOf(card).Enqueue(std::move(work)); }
-void WaitForStream(int card, std::uint64_t stream) { EngineOf(card).Wait(stream); }
-bool StreamDone(int card, std::uint64_t stream) { return EngineOf(card).Done(stream); }
+std::uint64_t Enqueue(int card, Work work) { return EngineOf(card).Enqueue(std::move(work)); }
+void WaitForWork(int card, std::uint64_t number) {
+  if (number != 0) EngineOf(card).WaitFor(number, true);
+}
+bool WorkDone(int card, std::uint64_t number) { return number == 0 || EngineOf(card).Done(number); }
+void WaitForStream(int card, std::uint64_t stream) {
+  WaitForWork(card, EngineOf(card).LastOf(stream));
+}
+bool StreamDone(int card, std::uint64_t stream) {
+  return WorkDone(card, EngineOf(card).LastOf(stream));
+}
 
 }  // namespace fake

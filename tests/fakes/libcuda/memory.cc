@@ -139,8 +139,9 @@ CUresult FreeAsync(CUdeviceptr at, Stream* stream) {
     const std::lock_guard lock(TheWorld().mutex);
     if (TheWorld().blocks.count(at) == 0) return CUDA_ERROR_INVALID_VALUE;
   }
-  Enqueue(context->card, {stream->id, 0, [at](std::int64_t) { FreeNow(at); }});
-  return CUDA_SUCCESS;
+  const std::uint64_t number =
+      Enqueue(context->card, {stream->id, 0, [at](std::int64_t) { FreeNow(at); }, true});
+  return number != 0 ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 }
 
 CUresult MakeArray(void** out, std::uint64_t width, std::uint64_t height, std::uint64_t depth,

@@ -167,7 +167,7 @@ FAKE_API nvmlReturn_t nvmlDeviceGetMemoryLimits_v1(nvmlDevice_t device,
 FAKE_API nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_t* use) {
   int card = 0;
   if (!CardOf(device, &card)) return NVML_ERROR_INVALID_ARGUMENT;
-  use->gpu = SomeoneWaits(Shared().card[card]) ? 100 : 0;
+  use->gpu = Busy(Shared().card[card].timeline) ? 100 : 0;
   use->memory = 0;
   return NVML_SUCCESS;
 }

@@ -67,6 +67,8 @@ struct Stream {
 
 struct Event {
   std::atomic<int> pending{0};
+  std::atomic<int> card{0};
+  std::atomic<std::uint64_t> number{0};  // Of its last record among the process's launches.
   std::atomic<std::int64_t> at{-1};
 };
 

@@ -2,13 +2,20 @@
 //
 // Every process has an entry with what it holds on each card, to the byte; the card's use is the
 // sum over entries of processes that live, so a killed process frees its memory as it would on a
-// real card. A robust lock guards the rest. The card's time is taken in turns (see engine.h).
+// real card. A robust lock guards the rest. The card's time is a timeline (see timeline.h).
+//
+// Memory is taken and given without a lock: each card has a counter, moved by compare-and-swap,
+// which is the sum of all entries while nobody was killed and never less. Who does not find room in
+// it counts anew (Recount() in state.cc): under the lock the counter is closed, who is between
+// counter and entry is waited for, and the sum over the living becomes the counter.
 #pragma once
 
 #include <pthread.h>
 
 #include <atomic>
 #include <cstdint>
+
+#include "timeline.h"
 
 namespace fake {
 
@@ -27,26 +34,21 @@ struct Settings {
   std::int64_t time_slice_ns = 2'000'000;
 };
 
-struct ProcessEntry {
-  std::atomic<std::int32_t> pid;     // 0: free.
-  std::atomic<std::uint64_t> start;  // /proc/PID/stat field 22: a pid that came again is another.
+struct alignas(64) ProcessEntry {
+  std::atomic<std::int32_t> pid;       // 0: free.
+  std::atomic<std::int32_t> changing;  // Threads between a card's counter and `used`.
+  std::atomic<std::uint64_t> start;    // /proc/PID/stat field 22: a pid that came again is another.
   std::atomic<std::uint64_t> used[kCards];
-  std::atomic<std::uint64_t> busy_ns[kCards];
 };
-
-// Places in the line for the turn; who finds none waits unseen.
-inline constexpr int kLine = 64;
 
 struct Card {
-  pthread_mutex_t turn;                // Robust; held while this process's work runs on the card.
-  std::atomic<std::uint64_t> busy_ns;  // GPU time of all, the dead included.
-  std::atomic<std::int32_t> line[kLine];  // Processes that want the turn; 0: a free place.
-  std::atomic<std::int32_t> last;         // Who had or has it.
+  pthread_mutex_t lock;             // Robust; of the timeline.
+  Timeline timeline;
   std::atomic<std::uint64_t> over;        // Times that use was found above the card's memory.
+  // Bytes that are taken, by the dead too until they are counted out; kClosed while that is done.
+  alignas(64) std::atomic<std::uint64_t> taken;
 };
-
-// Whether a process other than `pid` waits for the card's turn.
-bool SomeoneWaits(const Card& card, std::int32_t pid = 0);
+inline constexpr std::uint64_t kClosed = std::uint64_t{1} << 63;
 
 // A memory limit of a control group, as nvmlDeviceSetMemoryLimits_v1 sets it.
 inline constexpr int kLimits = 128;
@@ -64,6 +66,7 @@ struct State {
   Settings settings;
   pthread_mutex_t lock;
   Card card[kCards];
+  std::atomic<std::int32_t> processes;  // Entries that were ever used.
   ProcessEntry process[kProcesses];
   std::atomic<std::uint32_t> limits;  // Entries that were ever used.
   GroupLimit limit[kLimits];
@@ -75,9 +78,10 @@ State& Shared();
 // This process's entry; again after fork().
 ProcessEntry& Mine();
 
-// Bytes in use on the card by living processes; takes dead ones out.
+// Bytes in use on the card by living processes at one instant; takes dead ones out.
+// REQUIRES: not the state's lock.
 std::uint64_t UsedOn(int card);
-// Adds to what this process holds if the card has room.
+// Adds to what this process holds if the card has room, to the byte.
 bool Take(int card, std::uint64_t bytes);
 void Give(int card, std::uint64_t bytes);
 

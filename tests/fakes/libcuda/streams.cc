@@ -15,8 +15,9 @@ CUresult Run(Stream* stream, std::int64_t gpu_ns) {
     stream->capture->nodes.push_back(new Node{CU_GRAPH_NODE_TYPE_KERNEL, gpu_ns, 0, 0});
     return CUDA_SUCCESS;
   }
-  Enqueue(context->card, {stream->id, gpu_ns, nullptr});
-  return CUDA_SUCCESS;
+  return Enqueue(context->card, {stream->id, gpu_ns, nullptr}) != 0
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 }
 
 CUresult Launch(CUfunction function, CUstream stream, bool per_thread) {
@@ -53,11 +54,14 @@ CUresult Record(Event* event, Stream* stream) {
     return CUDA_SUCCESS;
   }
   event->pending += 1;
-  Enqueue(context->card, {stream->id, 0, [event](std::int64_t at) {
-                            event->at = at;
-                            event->pending -= 1;
-                          }});
-  return CUDA_SUCCESS;
+  event->card = context->card;
+  event->number = Enqueue(context->card, {stream->id, 0, [event](std::int64_t at) {
+                                            event->at = at;
+                                            event->pending -= 1;
+                                          }});
+  if (event->number != 0) return CUDA_SUCCESS;
+  event->pending -= 1;
+  return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 }
 
 CUresult Begin(Stream* stream, Graph* graph) {
@@ -203,12 +207,15 @@ FAKE_API CUresult cuEventDestroy_v2(CUevent) {
 FAKE_BOTH(cuEventRecord, (CUevent event, CUstream stream),
           return Record(reinterpret_cast<Event*>(event), StreamOf(stream, per_thread));)
 FAKE_API CUresult cuEventQuery(CUevent event) {
-  return reinterpret_cast<Event*>(event)->pending > 0 ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
+  const auto* const asked = reinterpret_cast<Event*>(event);
+  if (asked->pending == 0) return CUDA_SUCCESS;
+  return WorkDone(asked->card, asked->number) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 FAKE_API CUresult cuEventSynchronize(CUevent event) {
   Context* const context = Current();
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  if (reinterpret_cast<Event*>(event)->pending > 0) WaitForStream(context->card, 0);
+  const auto* const asked = reinterpret_cast<Event*>(event);
+  if (asked->pending > 0) WaitForWork(asked->card, asked->number);
   Settle();
   return CUDA_SUCCESS;
 }
@@ -248,9 +255,10 @@ FAKE_API CUresult cuLaunchGridAsync(CUfunction f, int, int, CUstream stream) {
 FAKE_BOTH(cuLaunchHostFunc, (CUstream stream, CUhostFn function, void* data), {
   Context* const context = Current();
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  Enqueue(context->card,
-          {StreamOf(stream, per_thread)->id, 0, [=](std::int64_t) { function(data); }});
-  return CUDA_SUCCESS;
+  const std::uint64_t number =
+      Enqueue(context->card,
+              {StreamOf(stream, per_thread)->id, 0, [=](std::int64_t) { function(data); }, true});
+  return number != 0 ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 })
 
 FAKE_API CUresult cuGraphCreate(CUgraph* graph, unsigned int) {
