@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <openvino/openvino.hpp>
+#include <string>
 #include <vector>
 
 namespace brim::bench {
@@ -24,6 +25,31 @@ struct Copy {
   std::vector<float> input;  // Set in the request once and for all.
 };
 using Copies = std::vector<std::unique_ptr<Copy>>;
+
+// `count` compiled copies with num_streams(0) and f32, each read from the file anew, as models of a
+// server share nothing, and run three times. `is_static`: of just this shape. `unfused`: without
+// the CPU device's generated kernels. Throws what OpenVINO throws.
+inline Copies MakeCopies(const std::string& file, const ov::Shape& shape, int count, bool is_static,
+                         bool unfused) {
+  ov::Core core;
+  ov::AnyMap properties{ov::num_streams(0), ov::hint::inference_precision(ov::element::f32)};
+  if (unfused) properties["SNIPPETS_MODE"] = "DISABLE";
+  Copies copies;
+  for (int i = 0; i < count; ++i) {
+    const std::shared_ptr<ov::Model> model = core.read_model(file);
+    if (is_static) model->reshape(ov::PartialShape(shape));
+    auto copy = std::make_unique<Copy>();
+    copy->compiled = core.compile_model(model, "CPU", properties);
+    copy->request = copy->compiled.create_infer_request();
+    copy->input.assign(ov::shape_size(shape), 0.5f);
+    copy->request.set_input_tensor(ov::Tensor(ov::element::f32, shape, copy->input.data()));
+    copies.push_back(std::move(copy));
+  }
+  for (int i = 0; i < 3; ++i) {
+    for (const auto& copy : copies) copy->request.infer();
+  }
+  return copies;
+}
 
 // What one calling thread measured.
 struct Caller {

@@ -92,28 +92,6 @@ bool Parse(int argc, char** argv, Options* options) {
          options->models > 0;
 }
 
-Copies MakeCopies(const Options& options) {
-  ov::Core core;
-  ov::AnyMap properties{ov::num_streams(0), ov::hint::inference_precision(ov::element::f32)};
-  if (options.unfused) properties["SNIPPETS_MODE"] = "DISABLE";
-  Copies copies;
-  for (int i = 0; i < (options.rate > 0 ? options.models : options.callers); ++i) {
-    // Read again for each: models of a server do not share what was read.
-    const std::shared_ptr<ov::Model> model = core.read_model(options.model);
-    if (options.is_static) model->reshape(ov::PartialShape(options.shape));
-    auto copy = std::make_unique<Copy>();
-    copy->compiled = core.compile_model(model, "CPU", properties);
-    copy->request = copy->compiled.create_infer_request();
-    copy->input.assign(ov::shape_size(options.shape), 0.5f);
-    copy->request.set_input_tensor(ov::Tensor(ov::element::f32, options.shape, copy->input.data()));
-    copies.push_back(std::move(copy));
-  }
-  for (int i = 0; i < 3; ++i) {
-    for (const auto& copy : copies) copy->request.infer();
-  }
-  return copies;
-}
-
 void Closed(Copy* copy, const std::atomic<bool>& stop, Caller* caller) {
   while (!stop.load(std::memory_order_relaxed)) {
     const double begin = Seconds(CLOCK_MONOTONIC);
@@ -220,7 +198,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    brim::bench::Measure(options, brim::bench::MakeCopies(options));
+    const int count = options.rate > 0 ? options.models : options.callers;
+    brim::bench::Measure(options, brim::bench::MakeCopies(options.model, options.shape, count,
+                                                          options.is_static, options.unfused));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bare_openvino: %s\n", error.what());
     return 1;

@@ -17,8 +17,6 @@
 namespace brim::bench {
 namespace {
 
-constexpr std::size_t kReadBytes = 256 << 10;  // As bench/serve/loadgen reads.
-
 // Two ends of one TCP connection over loopback.
 std::pair<int, int> Connected() {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -59,12 +57,14 @@ bool ReceiveAll(int fd, char* data, std::size_t bytes) {
   return true;
 }
 
-// The client's half: an answer that is complete is followed by the next request.
+// The client's half: an answer that is complete is followed by the next request. As
+// bench/serve/loadgen it does not look at an answer's bytes, and sleeps until all are there.
 class Peer {
  public:
   Peer(const std::vector<int>& fds, std::size_t request_bytes, std::size_t answer_bytes)
-      : request_(request_bytes), answer_bytes_(answer_bytes), input_(kReadBytes) {
+      : request_(request_bytes), answer_bytes_(answer_bytes) {
     for (const int fd : fds) {
+      Await(fd, answer_bytes);
       polls_.push_back({fd, POLLIN | POLLOUT, 0});
       states_.push_back({request_bytes, answer_bytes});
     }
@@ -86,11 +86,23 @@ class Peer {
     std::size_t to_receive = 0;
   };
 
+  // poll() reports the socket as readable once so many bytes are there.
+  static void Await(int fd, std::size_t bytes) {
+    const int wanted = static_cast<int>(bytes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
+  }
+
   bool OnReadable(std::size_t i) {
-    const ssize_t count = recv(polls_[i].fd, input_.data(), input_.size(), MSG_DONTWAIT);
+    const ssize_t count =
+        recv(polls_[i].fd, nullptr, states_[i].to_receive, MSG_DONTWAIT | MSG_TRUNC);
     if (count <= 0) return count < 0 && errno == EAGAIN;
+    const bool in_parts = static_cast<std::size_t>(count) < answer_bytes_;
     states_[i].to_receive -= static_cast<std::size_t>(count);
-    if (states_[i].to_receive > 0) return true;
+    if (states_[i].to_receive > 0) {
+      Await(polls_[i].fd, states_[i].to_receive);
+      return true;
+    }
+    if (in_parts) Await(polls_[i].fd, answer_bytes_);
     states_[i] = {request_.size(), answer_bytes_};
     return SendMore(i);
   }
@@ -110,7 +122,6 @@ class Peer {
 
   const std::vector<char> request_;
   const std::size_t answer_bytes_;
-  std::vector<char> input_;
   std::vector<pollfd> polls_;
   std::vector<State> states_;
 };

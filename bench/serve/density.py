@@ -3,16 +3,17 @@
 Each count gets a server of its own, started afresh in every round. Reach: threads the same for all counts, and CPU per
 answer with 200 models at most 10 % above that with one. Triton 2.51, measured earlier: 627 threads, and 45 % more.
 
-"bare" is the runtime alone, in turn with Brim: as many compiled copies, called by as many threads as there are cores,
-which sleep until the next arrival of the same kind of traffic. "infer" is the CPU of its infer() alone. What it grows by is
-what cold caches cost the runtime; "growth added" is what Brim's own growth is beyond that, per answer.
+What grows is compared with two that do nothing but call the runtime, in turn with Brim, each with as many compiled copies.
+"bare HTTP" gets the very same requests from the same client over as many connections: two epoll loops that skip all that
+can be skipped. "growth added" is what Brim's growth per answer is beyond its. "loop" has no wire: as many threads as there
+are cores draw arrivals of the same kind and sleep until each; "infer" is the CPU of its infer() alone.
 """
 import os
 import pathlib
 
 import loads
 import report
-from processes import Brim
+from processes import Brim, Server, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REACH = 1.10
@@ -30,6 +31,7 @@ def run(bench):
     for name, (source, load, rate) in MODELS.items():
         results = {count: [] for count in COUNTS}
         bare = {count: [] for count in COUNTS}
+        loop = {count: [] for count in COUNTS}
         for count in COUNTS:
             models = bench.folder(f"density-{name}-{count}")
             for i in range(count):
@@ -38,9 +40,10 @@ def run(bench):
             for count in COUNTS:
                 bench.progress(f"density {name} N={count} round {turn + 1}")
                 results[count].append(once(bench, name, load, rate, count, turn))
-                bare[count].append(once_bare(bench, source, load, rate, count, turn))
-        found = [{"model": name, "models": count, **report.summary(results[count]), "bare": report.summary(bare[count])}
-                 for count in COUNTS]
+                bare[count].append(once_bare(bench, name, source, load, rate, count, turn))
+                loop[count].append(once_loop(bench, source, load, rate, count, turn))
+        found = [{"model": name, "models": count, **report.summary(results[count]), "bare": report.summary(bare[count]),
+                  "loop": report.summary(loop[count])} for count in COUNTS]
         for row in found:
             row["growth_us"] = row["cpu_us"] - found[0]["cpu_us"]
             row["bare_growth_us"] = row["bare"]["cpu_us"] - found[0]["bare"]["cpu_us"]
@@ -60,10 +63,11 @@ def run(bench):
               row["pss_mb"], row["mb_per_model"], row["cpu_us"], row["cpu_ratio"], report.verdict(row["reached"]),
               row["p50_us"], row["p99_us"], row["p999_us"], row["lag_p99_us"]] for row in found]))
         bench.say(report.table(
-            ["models", "brim us", "growth", "bare us", "growth", "of N=1", "infer us", "bare MB", "growth added"],
+            ["models", "brim us", "growth", "bare HTTP us", "growth", "of N=1", "growth added", "loop us", "infer us",
+             "loop MB"],
             [[str(row["models"]), row["cpu_us"], row["growth_us"], row["bare"]["cpu_us"], row["bare_growth_us"],
-              row["bare"]["cpu_us"] / found[0]["bare"]["cpu_us"], row["bare"]["infer_cpu_us"], row["bare"]["rss_mb"],
-              f"{100 * row['growth_added']:+.0f} %"] for row in found]))
+              row["bare"]["cpu_us"] / found[0]["bare"]["cpu_us"], f"{100 * row['growth_added']:+.0f} %",
+              row["loop"]["cpu_us"], row["loop"]["infer_cpu_us"], row["loop"]["rss_mb"]] for row in found]))
     return rows
 
 
@@ -78,6 +82,14 @@ def once(bench, name, load, rate, count, turn):
                 "mb_per_model": idle / count}
 
 
-def once_bare(bench, source, load, rate, count, turn):
+def once_bare(bench, name, source, load, rate, count, turn):
+    port = free_port()
+    command = [bench.build / "bin/bare_http", port, ROOT / ".deps/models" / source, load.dims, count]
+    with Server("bare_http", command, bench.log(f"density-{name}-{count}-bare"), port) as server:
+        return loads.own(bench.build, server, load, "http", CONNECTIONS, 1, max(2, bench.seconds), rate, count,
+                         seed=turn + 1)
+
+
+def once_loop(bench, source, load, rate, count, turn):
     return loads.bare_open(bench.build, ROOT / ".deps/models" / source, load.dims.split(","),
                            len(os.sched_getaffinity(0)), max(2, bench.seconds), rate, count, turn + 1)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -27,6 +28,37 @@ struct Stream {
   bool grpc_ok = false;
 };
 
+// Where among HTTP/2's frames the bytes received so far end (RFC 9113, section 4.1).
+class FrameWalk {
+ public:
+  // REQUIRES: n bytes as they came, all of them.
+  void Pass(const std::uint8_t* bytes, std::size_t n) {
+    while (n > 0) {
+      const std::size_t skipped = std::min(n, left_);
+      left_ -= skipped;
+      bytes += skipped;
+      n -= skipped;
+      if (n == 0) return;
+      head_[head_size_++] = *bytes++;
+      --n;
+      if (head_size_ < head_.size()) continue;
+      head_size_ = 0;
+      left_ = (std::size_t{head_[0]} << 16) | (std::size_t{head_[1]} << 8) | head_[2];
+      is_plain_data_ = head_[3] == NGHTTP2_DATA && (head_[4] & NGHTTP2_FLAG_PADDED) == 0;
+    }
+  }
+  // n bytes of a DATA frame's payload that nobody looked at. REQUIRES: n <= data_left().
+  void Skip(std::size_t n) { left_ -= n; }
+  // Bytes to come that are nothing but a DATA frame's payload.
+  std::size_t data_left() const { return is_plain_data_ ? left_ : 0; }
+
+ private:
+  std::array<std::uint8_t, 9> head_{};
+  std::size_t head_size_ = 0;
+  std::size_t left_ = 0;  // Of the frame's payload.
+  bool is_plain_data_ = false;
+};
+
 class GrpcConnection final : public Connection {
  public:
   GrpcConnection(int fd, std::size_t streams_max, AnswerSink* sink)
@@ -39,10 +71,10 @@ class GrpcConnection final : public Connection {
     nghttp2_session_client_new(&session_, callbacks, this);
     nghttp2_session_callbacks_del(callbacks);
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 16 << 20},
-                                               {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 20}};
+                                               {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, kFrameMax}};
     nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, 2);
     nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, 64 << 20);
-    input_.resize(256 << 10);
+    input_.resize(kReadBytes);
   }
   ~GrpcConnection() override {
     nghttp2_session_del(session_);
@@ -72,10 +104,7 @@ class GrpcConnection final : public Connection {
     }
   }
   bool OnReadable() override {
-    const ssize_t count = recv(fd_, input_.data(), input_.size(), 0);
-    if (count < 0) return errno == EAGAIN;
-    if (count == 0) return false;
-    return nghttp2_session_mem_recv(session_, input_.data(), static_cast<std::size_t>(count)) >= 0;
+    return walk_.data_left() > 0 && low_water_ > 1 ? SkipData() : ReadFrames();
   }
   bool Flush() override {
     const std::uint8_t* bytes;
@@ -99,6 +128,42 @@ class GrpcConnection final : public Connection {
   }
 
  private:
+  static constexpr std::size_t kFrameMax = 1 << 20;
+  static constexpr std::size_t kReadBytes = 256 << 10;
+  // A payload of which so much is still to come is not looked at.
+  static constexpr std::size_t kSkippedMin = 64 << 10;
+  // What is read at once where such payloads come: their head and little more.
+  static constexpr std::size_t kHeadBytes = 16 << 10;
+  // nghttp2 counts a payload's bytes and hands on where they are, no more.
+  static constexpr std::array<std::uint8_t, kFrameMax> kUnseen{};
+
+  bool ReadFrames() {
+    const ssize_t count = recv(fd_, input_.data(), skips_ ? kHeadBytes : kReadBytes, 0);
+    if (count < 0) return errno == EAGAIN;
+    if (count == 0) return false;
+    walk_.Pass(input_.data(), static_cast<std::size_t>(count));
+    return Feed(input_.data(), count);
+  }
+  // TCP drops the bytes without copying them; they are counted as always.
+  bool SkipData() {
+    skips_ = true;
+    const ssize_t count = recv(fd_, nullptr, walk_.data_left(), MSG_TRUNC);
+    if (count < 0) return errno == EAGAIN;
+    if (count == 0) return false;
+    walk_.Skip(static_cast<std::size_t>(count));
+    return Feed(kUnseen.data(), count);
+  }
+  bool Feed(const std::uint8_t* bytes, ssize_t count) {
+    if (nghttp2_session_mem_recv(session_, bytes, static_cast<std::size_t>(count)) < 0)
+      return false;
+    // Sleeps until the rest of a large frame is there, for it is sure to come.
+    const std::size_t left = walk_.data_left();
+    const int wanted = left >= kSkippedMin ? static_cast<int>(left) : 1;
+    if (wanted == low_water_) return true;
+    low_water_ = wanted;
+    return setsockopt(fd_, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0;
+  }
+
   static Stream* Get(nghttp2_session* session, std::int32_t id) {
     return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
@@ -149,6 +214,9 @@ class GrpcConnection final : public Connection {
   std::size_t open_ = 0;
   std::vector<std::uint8_t> input_, out_;
   std::size_t sent_ = 0;
+  FrameWalk walk_;
+  int low_water_ = 1;  // SO_RCVLOWAT.
+  bool skips_ = false;
 };
 
 }  // namespace

@@ -5,7 +5,8 @@ dynamic width; so does the loop it is compared with. The loop with the shape fix
 
 The bare loop takes no bytes in and gives none out, while an answer is a megabyte and the load generator reads it on the
 same two cores. "sockets" is the same loop behind TCP: a peer in the process sends the same number of bytes and reads the
-answer's, with no protocol at all. No server over TCP can do better than that. "fixed" is Brim with this shape declared in
+answer's, with no protocol at all. No server over TCP can do better than that. Neither client looks at an answer's bytes:
+both count what TCP drops (MSG_TRUNC) and sleep until a large frame is there (SO_RCVLOWAT). "fixed" is Brim with this shape declared in
 the model's option fixed_shapes. "by CPU": the rate against the bare loop's that the CPU per answer of server and client
 together allows on full cores; other work on the machine disturbs that less than the rates.
 """

@@ -34,8 +34,9 @@ class Http2Session final : public Session, private Loop::Timer {
   static constexpr std::int32_t kStreamWindow = 16 << 20;
   static constexpr std::int32_t kConnectionWindow = 64 << 20;
   static constexpr std::uint32_t kFrameMax = 1u << 20;  // Accepted.
-  static constexpr std::size_t kFrameSentMax =
-      1u << 16;  // Sent, where the peer accepts it: keeps streams fair.
+  // Sent, where the peer accepts it: large answers in few frames, and no stream of a connection
+  // waits for long behind another's.
+  static constexpr std::size_t kFrameSentMax = 256u << 10;
 
   explicit Http2Session(SessionHost& host);
   ~Http2Session() override;

@@ -53,7 +53,7 @@ Refusal CheckShapes(brim_instance& instance, const brim_run& run) {
   if (instance.model.shapes == nullptr) return {};
   instance.key.clear();
   // In the order of the compiled model's ports, which is not always the signature's.
-  for (std::size_t port = 0; port < instance.graph->compiled.inputs().size(); ++port) {
+  for (std::size_t port = 0; port < instance.model.ports; ++port) {
     for (std::uint32_t i = 0; i < run.input_count; ++i) {
       if (instance.model.inputs[i].port != port) continue;
       instance.key.push_back(run.inputs[i].rank);
@@ -84,11 +84,8 @@ Refusal CheckShapes(brim_instance& instance, const brim_run& run) {
 // Setting a tensor costs about 2 us, as much as copying this many bytes.
 constexpr std::uint64_t kCopiedBytesMax = 16384;
 
-bool HasShape(const ov::Tensor& tensor, const brim_tensor& input) {
-  const ov::Shape& shape = tensor.get_shape();
-  return std::equal(
-      shape.begin(), shape.end(), input.dims, input.dims + input.rank,
-      [](std::size_t a, std::int64_t b) { return static_cast<std::int64_t>(a) == b; });
+bool HasShape(const InstanceInput& held, const brim_tensor& input) {
+  return std::equal(held.dims.begin(), held.dims.end(), input.dims, input.dims + input.rank);
 }
 
 // Small inputs are copied into a tensor that stays set while the shape does; large ones are wrapped
@@ -96,11 +93,13 @@ bool HasShape(const ov::Tensor& tensor, const brim_tensor& input) {
 void SetInput(ov::InferRequest& request, const InputPlace& place, const brim_tensor& input,
               InstanceInput* held) {
   if (input.bytes <= kCopiedBytesMax) {
-    if (!held->tensor || !HasShape(held->tensor, input)) {
+    if (!held->tensor || !HasShape(*held, input)) {
       held->tensor = ov::Tensor(place.type, ov::Shape(input.dims, input.dims + input.rank));
+      held->data = held->tensor.data();
+      held->dims.assign(input.dims, input.dims + input.rank);
       request.set_input_tensor(*place.port, held->tensor);
     }
-    if (input.bytes != 0) std::memcpy(held->tensor.data(), input.data, input.bytes);
+    if (input.bytes != 0) std::memcpy(held->data, input.data, input.bytes);
     return;
   }
   held->tensor = {};

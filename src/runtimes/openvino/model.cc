@@ -244,6 +244,9 @@ brim_code LoadModel(brim_runtime& runtime, const brim_load_options& options, bri
                 "OpenVINO cannot run '" + path + "' on " + device + ": " + Cleaned(refused.what()));
   }
   model->inputs = std::move(reading.inputs);
+  model->ports = static_cast<std::size_t>(
+      std::count_if(model->inputs.begin(), model->inputs.end(),
+                    [](const InputPlace& place) { return place.port.has_value(); }));
   model->outputs = std::move(reading.outputs);
   model->table = std::make_unique<InfoTable>(
       PlatformOf(FormatOf(path)), precision, device,

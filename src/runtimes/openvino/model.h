@@ -53,6 +53,8 @@ struct OutputPlace {
 // What an instance keeps of an input between runs.
 struct InstanceInput {
   ov::Tensor tensor;               // Set in the request; empty when the last input was wrapped.
+  void* data = nullptr;            // The tensor's, and its shape: asking it is slow where it has
+  std::vector<std::int64_t> dims;  // not been used for long.
   std::vector<std::byte> aligned;  // Copy of a large input that lies at an odd address.
 };
 
@@ -93,6 +95,7 @@ struct brim_model {
   std::vector<brim::runtimes::FileStamp> stamps;
   std::vector<brim::runtimes::InputPlace> inputs;
   std::vector<brim::runtimes::OutputPlace> outputs;
+  std::size_t ports = 0;  // Inputs of the compiled model.
   bool computes = true;
   std::unique_ptr<brim::runtimes::InfoTable> table;
   std::unique_ptr<brim::runtimes::ShapeCheck> shapes;  // Null when every shape is static.
