@@ -77,7 +77,7 @@ class BareConnection {
     std::array<char, 256> head;
     const int json_size =
         std::snprintf(json.data(), json.size(),
-                      R"({"model_name":"%zu","model_version":"1","outputs":[{"name":"OUTPUT0",)"
+                      R"({"model_name":"%03zu","model_version":"1","outputs":[{"name":"OUTPUT0",)"
                       R"("datatype":"FP32","shape":[1,%zu],)"
                       R"("parameters":{"binary_data_size":%zu}}]})",
                       model_, size / sizeof(float), size);
