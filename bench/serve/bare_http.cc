@@ -5,7 +5,6 @@
 // Inference-Header-Content-Length, skips the JSON, copies the tensor into the input that is set in
 // the request, infers on the loop, sends the first output. Checks, queues and counts nothing: what
 // a server adds to it is its own. Prints "ready" once it listens. Two loops, see two_loops.h.
-#include <strings.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include <string_view>
 
 #include "bare_copy.h"
+#include "request_head.h"
 #include "two_loops.h"
 
 namespace brim::bench {
@@ -23,18 +23,6 @@ namespace {
 
 // Of the one model; set before the loops start. A connection has no other way to them.
 Copies* all_copies = nullptr;
-
-// The number after `name` (lower case, with colon) in a request head; 0 if it is not there.
-std::size_t NumberAfter(std::string_view head, std::string_view name) {
-  for (std::size_t at = head.find("\r\n"); at != head.npos; at = head.find("\r\n", at)) {
-    at += 2;
-    if (head.size() - at > name.size() &&
-        strncasecmp(head.data() + at, name.data(), name.size()) == 0) {
-      return std::strtoull(head.data() + at + name.size(), nullptr, 10);
-    }
-  }
-  return 0;
-}
 
 class BareConnection {
  public:

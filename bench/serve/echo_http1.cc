@@ -10,22 +10,11 @@
 #include <string>
 #include <string_view>
 
+#include "request_head.h"
 #include "two_loops.h"
 
 namespace brim::bench {
 namespace {
-
-// The number after `name` (lower case, with colon) in a request head; 0 if it is not there.
-std::size_t NumberAfter(std::string_view head, std::string_view name) {
-  for (std::size_t at = head.find("\r\n"); at != head.npos; at = head.find("\r\n", at)) {
-    at += 2;
-    if (head.size() - at > name.size() &&
-        strncasecmp(head.data() + at, name.data(), name.size()) == 0) {
-      return std::strtoull(head.data() + at + name.size(), nullptr, 10);
-    }
-  }
-  return 0;
-}
 
 class Http1Connection {
  public:
