@@ -97,6 +97,16 @@ TEST(CostModel, TheSecondSampleSetsTheFirstOneRight) {
   EXPECT_EQ(model->Sample(key, kMs, true), 0);
 }
 
+TEST(CostModel, RisesByTheLeastOfContendedSamples) {
+  const auto model = std::make_unique<CostModel>();
+  const std::uint64_t key = LaunchKey(7, 1, 1, 0);
+  for (int i = 0; i < 8; ++i) model->Sample(key, kMs, true);
+  for (std::uint32_t i = 0; i < CostModel::kStale; ++i) {
+    model->Sample(key, i == 3 ? 2 * kMs : 9 * kMs, false);
+  }
+  EXPECT_EQ(model->Predict(key, 0).cost, kMs + kMs / 8);
+}
+
 TEST(CostModel, KeysTellLaunchesApart) {
   const std::uint64_t key = LaunchKey(1, 2, 3, 4);
   EXPECT_EQ(key, LaunchKey(1, 2, 3, 4));
