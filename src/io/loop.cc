@@ -5,6 +5,11 @@
 // sleep first and then looks at the inbox once more. Both orders are sequentially consistent, so at
 // least one of the two sees the other, and a busy loop costs its posters no system call. The
 // eventfd is watched edge-triggered and never read: each write is a new edge.
+//
+// Helping: who moves the state from kAsleep owns the loop: its thread when epoll_wait returns, a
+// poster that wakes it, or a helper until it puts kAsleep back. A poster that sees a helper on its
+// way wakes nobody: the helper looks at the inbox after it is no longer expected, so it sees the
+// post or the poster sees that it has gone.
 #include "io/loop.h"
 
 #include <sched.h>
@@ -63,8 +68,11 @@ struct Loop::Impl {
   List& ListOf(bool is_work) { return is_work ? work : writes; }
   bool gather = false;
 
+  enum State : int { kAwake, kAsleep, kHelped };
+
   alignas(64) std::atomic<Posted*> inbox{nullptr};  // Newest first.
-  std::atomic<bool> asleep{false};
+  std::atomic<int> state{kAwake};
+  std::atomic<int> helpers{0};  // Between ExpectHelp and Help.
   std::atomic<bool> stop{false};
   std::atomic<int> posters{0};  // Threads inside Post or Stop: the destructor waits for them.
 
@@ -115,6 +123,10 @@ struct Loop::Impl {
     SiftUp(index);
     SiftDown(moved->heap_index_);
   }
+  bool Move(int from, int to) {
+    return state.compare_exchange_strong(from, to, std::memory_order_seq_cst);
+  }
+  Time FirstDue() const { return heap.empty() ? Time::max() : heap.front()->due_; }
   void Wake() {
     const std::uint64_t one = 1;
     // Only a full counter can refuse, and then a wake is pending anyway.
@@ -183,11 +195,58 @@ void Loop::Post(Posted* posted) {
   } while (!impl_->inbox.compare_exchange_weak(head, posted, std::memory_order_seq_cst,
                                                std::memory_order_relaxed));
   // From here on `posted` may be gone.
-  if (impl_->asleep.load(std::memory_order_seq_cst) &&
-      impl_->asleep.exchange(false, std::memory_order_seq_cst)) {
+  if (impl_->state.load(std::memory_order_seq_cst) == Impl::kAsleep &&
+      impl_->helpers.load(std::memory_order_seq_cst) == 0 &&
+      impl_->Move(Impl::kAsleep, Impl::kAwake)) {
     impl_->Wake();
   }
   impl_->posters.fetch_sub(1, std::memory_order_release);
+}
+
+void Loop::ExpectHelp() {
+  impl_->posters.fetch_add(1, std::memory_order_relaxed);
+  impl_->helpers.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void Loop::Help() {
+  impl_->helpers.fetch_sub(1, std::memory_order_seq_cst);
+  bool unfinished = false;
+  if (impl_->inbox.load(std::memory_order_seq_cst) != nullptr &&
+      impl_->Move(Impl::kAsleep, Impl::kHelped)) {
+    const std::thread::id own = thread_.exchange(std::this_thread::get_id());
+    const Time due = impl_->FirstDue();
+    now_ = impl_->clock.Now();
+    RunInbox();
+    RunDeferreds(true);
+    RunDeferreds(false);
+    // Its own thread sleeps until the timer that was first before.
+    unfinished =
+        impl_->work.first != nullptr || impl_->writes.first != nullptr || impl_->FirstDue() < due;
+    thread_.store(own);
+    impl_->state.store(Impl::kAsleep, std::memory_order_seq_cst);
+    impl_->state.notify_one();
+  }
+  if ((unfinished || impl_->inbox.load(std::memory_order_seq_cst) != nullptr) &&
+      impl_->Move(Impl::kAsleep, Impl::kAwake)) {
+    impl_->Wake();
+  }
+  impl_->posters.fetch_sub(1, std::memory_order_release);
+}
+
+bool Loop::IsHelped() const {
+  return impl_->state.load(std::memory_order_relaxed) == Impl::kHelped;
+}
+
+void Loop::WakeUp() {
+  for (;;) {
+    const int state = impl_->state.load(std::memory_order_acquire);
+    if (state == Impl::kAwake) return;
+    if (state == Impl::kHelped) {
+      impl_->state.wait(Impl::kHelped);
+    } else if (impl_->Move(Impl::kAsleep, Impl::kAwake)) {
+      return;
+    }
+  }
 }
 
 Status Loop::Watch(int fd, std::uint32_t epoll_events, Watcher* watcher) {
@@ -302,13 +361,14 @@ void Loop::Round(bool wait) {
 
 void Loop::RunEvents(bool wait) {
   int timeout = wait ? WaitMilliseconds() : 0;
-  if (timeout != 0) {
-    impl_->asleep.store(true, std::memory_order_seq_cst);
+  const bool sleeps = timeout != 0;
+  if (sleeps) {
+    impl_->state.store(Impl::kAsleep, std::memory_order_seq_cst);
     if (impl_->inbox.load(std::memory_order_seq_cst) != nullptr) timeout = 0;
   }
   epoll_event events[kEventsMax];
   const int count = epoll_wait(impl_->epoll, events, kEventsMax, timeout);
-  impl_->asleep.store(false, std::memory_order_relaxed);
+  if (sleeps) WakeUp();
   now_ = impl_->clock.Now();
   impl_->Deliver(events, count);
 }

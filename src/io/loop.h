@@ -1,8 +1,12 @@
 // Loop: one epoll event loop on one thread: readiness, timers, and work posted from other threads.
 //
-// Threads: Post, Stop and InThread from any; everything else on the loop's own thread, or before
-// Run(). Work is intrusive (no allocation per post). The inbox is bounded by its users: each call
-// or connection has at most one node in it.
+// While its thread sleeps, another one that has just posted may drive it for a moment (Help): a
+// worker that made an answer of a megabyte writes it itself, so that no thread need wake up for it
+// and none that infers is put off its core.
+//
+// Threads: Post, ExpectHelp, Help, Stop and InThread from any; everything else on the thread that
+// drives the loop, or before Run(). Work is intrusive (no allocation per post). The inbox is
+// bounded by its users: each call or connection has at most one node in it.
 #pragma once
 
 #include <atomic>
@@ -77,6 +81,14 @@ class Loop {
     return std::this_thread::get_id() == thread_.load(std::memory_order_relaxed);
   }
   void Post(Posted* posted);  // From any thread; wakes the loop if it sleeps.
+  // Between the two, which a thread calls in pairs and shortly one after the other, posts do not
+  // wake the loop. Help then runs what was posted, by whomever, and writes what it answered, on the
+  // calling thread if the loop sleeps. REQUIRES: the caller is not on the loop's thread and has
+  // nothing of it on its stack.
+  void ExpectHelp();
+  void Help();
+  // Its own thread sleeps and a helper drives it. On the driving thread.
+  bool IsHelped() const;
 
   // A watcher may unwatch itself, and any other, from OnReady.
   Status Watch(int fd, std::uint32_t epoll_events, Watcher* watcher);
@@ -102,6 +114,7 @@ class Loop {
 
   void Round(bool wait);
   void RunEvents(bool wait);
+  void WakeUp();
   void RunInbox();
   void RunTimers();
   void RunDeferreds(bool work);

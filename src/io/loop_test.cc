@@ -299,5 +299,100 @@ TEST(LoopThreadTest, PostWakesASleepingLoop) {
   thread.join();
 }
 
+// Posts until a post was run by the poster, as the loop slept; `on_helped` runs in that round.
+void PostUntilHelped(Loop& loop, const std::function<void()>& on_helped) {
+  const std::thread::id poster = std::this_thread::get_id();
+  std::vector<std::unique_ptr<Task>> tasks;
+  std::atomic<int> ran{0};
+  bool helped = false;  // Written and read on the poster's thread alone.
+  while (!helped) {
+    tasks.push_back(std::make_unique<Task>([&] {
+      EXPECT_TRUE(loop.InThread());
+      EXPECT_EQ(loop.IsHelped(), std::this_thread::get_id() == poster);
+      if (loop.IsHelped()) {
+        helped = true;
+        on_helped();
+      }
+      ran.fetch_add(1);
+      ran.notify_one();
+    }));
+    loop.ExpectHelp();
+    loop.Post(tasks.back().get());
+    loop.Help();
+    EXPECT_FALSE(loop.InThread());
+    ran.wait(static_cast<int>(tasks.size()) - 1);
+  }
+}
+
+TEST(LoopThreadTest, AHelperRunsPostsAndWritesWhileTheLoopSleeps) {
+  const SystemClock clock;
+  Loop loop(clock);
+  ASSERT_TRUE(loop.Open().ok());
+  std::thread thread([&] { loop.Run(); });
+  bool written = false;
+  Later later([&] { written = true; });
+  PostUntilHelped(loop, [&] { loop.Defer(&later); });
+  EXPECT_TRUE(written);
+  loop.Stop();
+  thread.join();
+}
+
+TEST(LoopThreadTest, WhatAHelperLeavesWakesTheLoop) {
+  const SystemClock clock;
+  Loop loop(clock);
+  ASSERT_TRUE(loop.Open().ok());
+  std::thread thread([&] { loop.Run(); });
+  // A timer that is due sooner than any that the loop sleeps until; a post; and a deferred one that
+  // defers another.
+  std::atomic<int> left{3};
+  const auto done = [&] {
+    EXPECT_TRUE(loop.InThread());
+    left.fetch_sub(1);
+    left.notify_one();
+  };
+  Alarm alarm(done);
+  Task task(done);
+  Later second(done);
+  Later first([&] { loop.Defer(&second); });
+  PostUntilHelped(loop, [&] {
+    loop.SetTimer(&alarm, loop.Now() + 1ms);
+    loop.Post(&task);
+    loop.Defer(&first);
+  });
+  for (int now = left.load(); now != 0; now = left.load()) left.wait(now);
+  loop.Stop();
+  thread.join();
+}
+
+TEST(LoopThreadTest, HelpersPostersAndTheLoopTakeTurns) {
+  const SystemClock clock;
+  Loop loop(clock);
+  ASSERT_TRUE(loop.Open().ok());
+  constexpr int kThreads = 4;
+  constexpr int kPosts = 2000;
+  int done = 0;  // Of whoever drives the loop.
+  std::vector<std::unique_ptr<Task>> tasks;
+  for (int i = 0; i < kThreads * kPosts; ++i) {
+    tasks.push_back(std::make_unique<Task>([&] {
+      EXPECT_TRUE(loop.InThread());
+      if (++done == kThreads * kPosts) loop.Stop();
+    }));
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kPosts; ++i) {
+        const bool helps = (t + i) % 3 != 0;
+        if (helps) loop.ExpectHelp();
+        loop.Post(tasks[t * kPosts + i].get());
+        if (helps) loop.Help();
+      }
+    });
+  }
+  loop.Run();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(done, kThreads * kPosts);
+}
+
 }  // namespace
 }  // namespace brim::io

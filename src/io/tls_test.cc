@@ -2,6 +2,7 @@
 #include "io/tls.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
@@ -151,7 +152,7 @@ TEST_F(TlsTest, AnswersInTls13AndTls12) {
     EXPECT_EQ(client.protocol(), "http/1.1");
     for (int i = 0; i < 3; ++i) {
       client.Send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
-      const std::string expected = std::string(kHead) + "5\r\n\r\nhello";
+      const std::string expected = fmt::format("{}5\r\n\r\nhello", kHead);
       EXPECT_EQ(client.Read(expected.size()), expected);
     }
   }
@@ -209,6 +210,9 @@ TEST(TlsContextTest, SaysWhichFileIsWrong) {
   Folder folder;
   Folder other;
   EXPECT_TRUE(TlsContext::Load(folder.certificate_path(), folder.key_path()).ok());
+  const auto absent = TlsContext::Load("/nonexistent/c.pem", folder.key_path());
+  EXPECT_NE(absent.status().message().find("No such file"), std::string::npos)
+      << absent.status().message();
   const auto load = [](const std::string& certificate, const std::string& key) {
     return TlsContext::Load(certificate, key).status().message();
   };

@@ -176,6 +176,8 @@ AdmissionDecision Engine::Impl::Admit(const InferRequest& request, std::uint32_t
 
 Here Engine::Impl::DecideWhere(const InferRequest& request, std::uint32_t rows, Time now) const {
   if (!request.may_run_here) return Here::kHandOver;
+  // The thread that drives the loop now is a worker that helps it, and the loop waits for it.
+  if (request.loop != nullptr && request.loop->IsHelped()) return Here::kHandOver;
   const Version& version = *request.version;
   const Lane& lane = version.lane();
   HereState state;

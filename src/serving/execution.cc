@@ -70,7 +70,24 @@ bool Execution::RunJob(const Owner& owner, Job* job) {
   is_job_ = true;
   rerun_ = job->rerun;
   charged_ = job->expected;
-  return Run(owner_->clock.Now());
+  loops_ = {};
+  if (!Run(owner_->clock.Now())) return false;
+  for (io::Loop* const loop : loops_) {
+    if (loop != nullptr) loop->Help();
+  }
+  return true;
+}
+
+void Execution::ExpectHelp() {
+  if (!is_job_ || std::this_thread::get_id() != thread_) return;
+  for (const InferRequest* request : requests_) {
+    if (request->loop == nullptr) continue;
+    const auto slot = std::find_if(loops_.begin(), loops_.end(), [&](const io::Loop* loop) {
+      return loop == nullptr || loop == request->loop;
+    });
+    if (slot == loops_.end()) return;
+    if (*slot == nullptr) (*slot = request->loop)->ExpectHelp();
+  }
 }
 
 bool Execution::Run(Time taken) {
@@ -188,6 +205,7 @@ void Execution::AnswerAll(const Status& status, std::span<const model::TensorVie
                                          {"owner", version_->owner()},
                                          {"why", "joined requests failed that succeed alone"}});
   }
+  ExpectHelp();
   if (as_it_is_) {
     AnswerOne(0, outputs);
   } else {

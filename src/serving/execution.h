@@ -7,6 +7,7 @@
 // Threads: one run at a time; OnRunDone on any.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -16,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/loop.h"
 #include "model/tensor.h"
 #include "runtimes/host.h"
 #include "serving/gate.h"
@@ -51,7 +53,8 @@ class Execution final : public runtimes::RunDone {
   // and this deletes itself then. `may_pad`: rows may be added to them, as others might be joined.
   bool RunHere(const Owner& owner, std::span<InferRequest* const> requests, Copy* copy,
                bool may_pad, Time taken);
-  // The same for a Job. Swaps job->run.
+  // The same for a Job, whose answers the calling thread then also writes where it can. Swaps
+  // job->run.
   bool RunJob(const Owner& owner, Job* job);
 
   void OnRunDone(const Status& status, std::span<const model::TensorView> outputs) override;
@@ -62,6 +65,7 @@ class Execution final : public runtimes::RunDone {
   void PrepareInputs();
   void Learn(bool ok);
   void AnswerAll(const Status& status, std::span<const model::TensorView> outputs);
+  void ExpectHelp();
   std::int64_t WallMs();  // Unix milliseconds of done_.
   void AnswerOne(std::size_t index, std::span<const model::TensorView> outputs);
   void FailAll(const Status& status);
@@ -91,6 +95,8 @@ class Execution final : public runtimes::RunDone {
   std::thread::id thread_;
   std::atomic<int> parties_{0};  // Of the caller of Run and the callback, those still to come.
   std::uint32_t answered_ = 0;
+  // Loops to help once the answers are made: those of the first few requests.
+  std::array<io::Loop*, 4> loops_{};
 
   std::uint32_t total_rows_ = 0;
   std::uint32_t padding_ = 0;  // Rows that were added.
