@@ -18,11 +18,14 @@ inline double Seconds(clockid_t clock) {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+using CacheLine = std::uint64_t __attribute__((vector_size(64)));
+
 struct Copy {
   std::mutex mutex;
   ov::CompiledModel compiled;
   ov::InferRequest request;
-  std::vector<float> input;  // Set in the request once and for all.
+  std::vector<float> input;        // Set in the request once and for all.
+  std::vector<CacheLine> weights;  // Of a copy that is only read.
 };
 using Copies = std::vector<std::unique_ptr<Copy>>;
 
@@ -50,6 +53,12 @@ inline Copies MakeCopies(const std::string& file, const ov::Shape& shape, int co
   }
   return copies;
 }
+
+// `count` copies that hold as many bytes as the f32 constants of the model and no more.
+Copies MakeReaders(const std::string& file, int count);
+
+// Reads every byte of the weights once, as fast as a stream of vector loads goes.
+void ReadWeights(const Copy& copy);
 
 // What one calling thread measured.
 struct Caller {

@@ -6,8 +6,10 @@
 // server's see. With --sockets each inference's bytes come from and go to a peer over loopback TCP
 // (bare_copy.h). Copies have num_streams(0), so that an inference runs on its caller; f32. The
 // model keeps its dynamic shape unless --static. --unfused leaves out the CPU device's generated
-// kernels, as Brim does where they may be wrong. Prints one JSON line: infer/s, CPU-us per
-// inference of the process (without loading and the peer), of infer() alone, of the peer, and more.
+// kernels, as Brim does where they may be wrong. --read infers nothing: it reads as many bytes as
+// the model's weights have, in place of each inference (bare_weights.cc). Prints one JSON line:
+// infer/s, CPU-us per inference of the process (without loading and the peer), of infer() or the
+// reading alone, of the peer, and more.
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,8 +34,8 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: bare_openvino --model FILE --shape 1,150 [--callers N] [--seconds S] [--static]\n"
-    "                     [--unfused] [--rate R [--models N] [--zipf 1.1] [--seed 1]] [--sockets "
-    "N]\n";
+    "                     [--unfused] [--read] [--rate R [--models N] [--zipf 1.1] [--seed 1]]\n"
+    "                     [--sockets N]\n";
 
 struct Options {
   std::string model;
@@ -42,6 +44,7 @@ struct Options {
   double seconds = 3;
   bool is_static = false;
   bool unfused = false;
+  bool read = false;
   double rate = 0;  // Inferences a second of all callers; 0: closed loop.
   int models = 1;
   double zipf = 1.1;
@@ -84,6 +87,8 @@ bool Parse(int argc, char** argv, Options* options) {
       options->is_static = true;
     } else if (word == "--unfused") {
       options->unfused = true;
+    } else if (word == "--read") {
+      options->read = true;
     } else if (++i == argc || !ParseValue(word, argv[i], options)) {
       return false;
     }
@@ -92,10 +97,18 @@ bool Parse(int argc, char** argv, Options* options) {
          options->models > 0;
 }
 
+void Run(Copy* copy) {
+  if (copy->weights.empty()) {
+    copy->request.infer();
+  } else {
+    ReadWeights(*copy);
+  }
+}
+
 void Closed(Copy* copy, const std::atomic<bool>& stop, Caller* caller) {
   while (!stop.load(std::memory_order_relaxed)) {
     const double begin = Seconds(CLOCK_MONOTONIC);
-    copy->request.infer();
+    Run(copy);
     caller->latency_us.push_back(static_cast<float>(1e6 * (Seconds(CLOCK_MONOTONIC) - begin)));
   }
   caller->infer_cpu_s = Seconds(CLOCK_THREAD_CPUTIME_ID);
@@ -123,7 +136,7 @@ void Open(const Options& options, unsigned number, const Copies& copies,
     {
       const std::lock_guard lock(copy.mutex);
       const double cpu = Seconds(CLOCK_THREAD_CPUTIME_ID);
-      copy.request.infer();
+      Run(&copy);
       caller->infer_cpu_s += Seconds(CLOCK_THREAD_CPUTIME_ID) - cpu;
     }
     caller->latency_us.push_back(static_cast<float>(1e6 * (Seconds(CLOCK_MONOTONIC) - due)));
@@ -199,8 +212,10 @@ int main(int argc, char** argv) {
   }
   try {
     const int count = options.rate > 0 ? options.models : options.callers;
-    brim::bench::Measure(options, brim::bench::MakeCopies(options.model, options.shape, count,
-                                                          options.is_static, options.unfused));
+    brim::bench::Measure(
+        options, options.read ? brim::bench::MakeReaders(options.model, count)
+                              : brim::bench::MakeCopies(options.model, options.shape, count,
+                                                        options.is_static, options.unfused));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bare_openvino: %s\n", error.what());
     return 1;

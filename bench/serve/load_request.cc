@@ -6,7 +6,42 @@
 namespace brim::bench {
 namespace {
 
-// Different values, all within (0, 1), the same in each run.
+void AddVarint(std::string* out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
+  out->push_back(static_cast<char>(value));
+}
+
+void AddField(std::string* out, int number, std::string_view bytes) {
+  AddVarint(out, static_cast<std::uint64_t>(number) << 3 | 2);
+  AddVarint(out, bytes.size());
+  out->append(bytes);
+}
+
+void AddNumber(std::string* out, int number, std::uint64_t value) {
+  AddVarint(out, static_cast<std::uint64_t>(number) << 3);
+  AddVarint(out, value);
+}
+
+// The three parameters of a tensor in shared memory, entries of map<string, InferParameter>.
+void AddShared(std::string* out, int number, const std::string& region, std::uint64_t bytes,
+               std::uint64_t offset) {
+  const auto entry = [&](const char* key, const std::string& value) {
+    std::string text;
+    AddField(&text, 1, key);
+    AddField(&text, 2, value);
+    AddField(out, number, text);
+  };
+  std::string name, size, at;
+  AddField(&name, 3, region);
+  AddNumber(&size, 2, bytes);
+  AddNumber(&at, 2, offset);
+  entry("shared_memory_region", name);
+  entry("shared_memory_byte_size", size);
+  entry("shared_memory_offset", at);
+}
+
+}  // namespace
+
 std::string TensorBytes(const RequestShape& shape) {
   std::size_t count = 1;
   for (const std::int64_t dim : shape.dims) count *= static_cast<std::size_t>(dim);
@@ -19,19 +54,6 @@ std::string TensorBytes(const RequestShape& shape) {
   }
   return bytes;
 }
-
-void AddVarint(std::string* out, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
-  out->push_back(static_cast<char>(value));
-}
-
-void AddField(std::string* out, int number, std::string_view bytes) {
-  AddVarint(out, static_cast<std::uint64_t>(number) << 3 | 2);
-  AddVarint(out, bytes.size());
-  out->append(bytes);
-}
-
-}  // namespace
 
 std::string HttpRequest(const RequestShape& shape) {
   const std::string tensor = TensorBytes(shape);
@@ -58,10 +80,21 @@ std::string GrpcFrame(const RequestShape& shape) {
   AddField(&input, 1, shape.input);
   AddField(&input, 2, "FP32");
   AddField(&input, 3, dims);
+  const std::string tensor = TensorBytes(shape);
   std::string message;
   AddField(&message, 1, shape.model);
-  AddField(&message, 5, input);
-  AddField(&message, 7, TensorBytes(shape));
+  if (shape.shared_region.empty()) {
+    AddField(&message, 5, input);
+    AddField(&message, 7, tensor);
+  } else {
+    AddShared(&input, 4, shape.shared_region, tensor.size(), 0);
+    AddField(&message, 5, input);
+    std::string output;
+    AddField(&output, 1, shape.shared_output);
+    AddShared(&output, 2, shape.shared_region, shape.shared_output_bytes,
+              shape.shared_output_offset);
+    AddField(&message, 6, output);
+  }
   std::string frame(1, '\0');  // Not compressed.
   for (int shift = 24; shift >= 0; shift -= 8) {
     frame.push_back(static_cast<char>(message.size() >> shift));

@@ -48,6 +48,14 @@ Generator::Generator(LoadOptions options) : options_(std::move(options)), random
     sum += 1 / std::pow(static_cast<double>(i + 1), options_.zipf);
     model_share_.push_back(sum);
   }
+  if (!options_.request.shared_output.empty()) {
+    shared_ = std::make_unique<SharedTensors>(
+        options_.request, options_.request.shared_output_bytes, options_.connections);
+    requests_.clear();
+    for (std::size_t i = 0; i < options_.connections; ++i) {
+      requests_.push_back(GrpcFrame(shared_->Place(options_.request, i)));
+    }
+  }
   report_.latency_us.reserve(1 << 20);
   poller_ = epoll_create1(EPOLL_CLOEXEC);
 }
@@ -91,8 +99,13 @@ bool Generator::Probe() {
 }
 
 bool Generator::Run() {
+  if (shared_ != nullptr && !shared_->Register(options_.port)) {
+    Fail(shared_->error());
+    return false;
+  }
   if (!Connect() || !Probe()) return false;
   RunWindow();
+  if (shared_ != nullptr && !shared_->Check()) Fail(shared_->error());
   return true;
 }
 
@@ -148,7 +161,7 @@ void Generator::Fill() {
 }
 
 std::size_t Generator::PickModel() {
-  if (requests_.size() == 1) return 0;
+  if (requests_.size() == 1 || shared_ != nullptr) return 0;
   const double point = std::uniform_real_distribution<double>(0, model_share_.back())(random_);
   const auto found = std::lower_bound(model_share_.begin(), model_share_.end(), point);
   return std::min(requests_.size() - 1, static_cast<std::size_t>(found - model_share_.begin()));
@@ -180,7 +193,7 @@ void Generator::SendOn(std::size_t connection, std::size_t model, std::int64_t s
   slots_[slot] = {since_ns, connection, true};
   ++open_;
   Peer& peer = peers_[connection];
-  peer.connection->Send(slot, requests_[model]);
+  peer.connection->Send(slot, requests_[shared_ != nullptr ? connection : model]);
   if (!peer.dirty) {
     peer.dirty = true;
     dirty_.push_back(connection);

@@ -15,6 +15,7 @@
 
 #include "load_connection.h"
 #include "load_request.h"
+#include "load_shared.h"
 
 namespace brim::bench {
 
@@ -91,7 +92,8 @@ class Generator final : public AnswerSink {
   const LoadOptions options_;
   LoadReport report_;
   int poller_ = -1;
-  std::vector<std::string> requests_;  // By model.
+  std::unique_ptr<SharedTensors> shared_;
+  std::vector<std::string> requests_;  // By model; with shared memory by connection.
   std::vector<Peer> peers_;
   std::vector<std::size_t> dirty_;
   std::vector<Slot> slots_;

@@ -21,6 +21,8 @@ constexpr char kHelp[] = R"(usage: loadgen --port P --model NAME --input NAME --
   --models N             load NAME_000 to NAME_(N-1), popularity Zipf (--zipf S, default 1.1)
   --seconds S            measured, default 3, after --warmup S, default 0.5
   --answer-bytes B       an answer's body has at least this many bytes; all must be of one size
+  --shared-output NAME   gRPC, a call per connection: the input and this output lie in shared memory
+  --shared-bytes B       and so many bytes has the output
   --pid PID              also print this process's CPU time per answer
   --seed N, --nice N     of the arrivals (default 1); of this process
   --dump FILE            write the gRPC frame for other load generators and stop
@@ -48,6 +50,8 @@ bool ParseNumber(std::string_view word, const char* value, LoadOptions* options)
     options->warmup = number;
   else if (word == "--answer-bytes")
     options->answer_bytes = count;
+  else if (word == "--shared-bytes")
+    options->request.shared_output_bytes = count;
   else if (word == "--pid")
     options->pid = static_cast<int>(number);
   else if (word == "--seed")
@@ -69,6 +73,8 @@ bool Parse(int argc, char** argv, LoadOptions* options) {
       options->request.model = value;
     } else if (word == "--input") {
       options->request.input = value;
+    } else if (word == "--shared-output") {
+      options->request.shared_output = value;
     } else if (word == "--dump") {
       options->dump = value;
     } else if (word == "--dims") {
@@ -79,6 +85,11 @@ bool Parse(int argc, char** argv, LoadOptions* options) {
     } else if (!ParseNumber(word, value, options)) {
       return false;
     }
+  }
+  const bool is_shared = !options->request.shared_output.empty();
+  if (is_shared && (!options->grpc || options->streams != 1 || options->models != 0 ||
+                    options->request.shared_output_bytes == 0)) {
+    return false;
   }
   return argc % 2 == 1 && !options->request.model.empty() && !options->request.dims.empty() &&
          (options->port > 0 || !options->dump.empty());

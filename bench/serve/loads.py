@@ -22,9 +22,9 @@ class Load:
         self.dims = ",".join(str(dim) for dim in dims)
         self.answer_bytes = answer_bytes
 
-    def words(self):
+    def words(self, answer_bytes=None):
         return ["--model", self.model, "--input", self.input, "--dims", self.dims,
-                "--answer-bytes", str(self.answer_bytes)]
+                "--answer-bytes", str(answer_bytes or self.answer_bytes)]
 
 
 def _json_of(command, timeout, may_fail=False):
@@ -39,10 +39,16 @@ def _json_of(command, timeout, may_fail=False):
 
 
 def own(build, server, load, protocol="http", connections=1, streams=1, seconds=3, rate=0, models=0, seed=1,
-        may_fail=False):
-    """Closed loop, or open loop at `rate` requests a second, with bench/serve/loadgen."""
+        may_fail=False, shared=None):
+    """Closed loop, or open loop at `rate` requests a second, with bench/serve/loadgen.
+
+    `shared`, an output's name and bytes: gRPC carries neither tensor, they lie in system shared memory.
+    """
     command = [build / "bin/loadgen", "--port", server.port, "--pid", server.pid, "--protocol", protocol,
-               "--connections", connections, "--streams", streams, "--seconds", seconds, "--seed", seed, *load.words()]
+               "--connections", connections, "--streams", streams, "--seconds", seconds, "--seed", seed,
+               *load.words(1 if shared else None)]
+    if shared:
+        command += ["--shared-output", shared[0], "--shared-bytes", shared[1]]
     if rate:
         command += ["--rate", f"{rate:.3f}"]
     if models:
@@ -93,11 +99,14 @@ def bare(build, model, dims, callers, seconds, static=False, sockets=0):
     return _json_of(command + (["--static"] if static else []), seconds + 60)
 
 
-def bare_open(build, model, dims, callers, seconds, rate, models, seed):
-    """The same in open loop: `models` compiled copies, Zipf popularity, Poisson arrivals at `rate` in all."""
+def bare_open(build, model, dims, callers, seconds, rate, models, seed, read=False):
+    """The same in open loop: `models` compiled copies, Zipf popularity, Poisson arrivals at `rate` in all.
+
+    `read`: nothing is inferred, the model's weights are read; infer_cpu_us is then the CPU of that.
+    """
     return _json_of([build / "bin/bare_openvino", "--model", model, "--shape", ",".join(str(dim) for dim in dims),
-                     "--callers", callers, "--seconds", seconds, "--rate", rate, "--models", models, "--seed", seed],
-                    seconds + 150)
+                     "--callers", callers, "--seconds", seconds, "--rate", rate, "--models", models, "--seed", seed]
+                    + (["--read"] if read else []), seconds + 150)
 
 
 def interleave(sides, rounds, pause=0.2):

@@ -88,10 +88,13 @@ StatisticsRow RowOf(const serving::Version& version) {
 
 }  // namespace
 
-std::vector<std::string_view> ServerExtensions() {
-  return {"classification",  "model_repository",    "model_repository(unload_dependents)",
-          "schedule_policy", "model_configuration", "binary_tensor_data",
-          "parameters",      "statistics"};
+std::vector<std::string_view> ServerExtensions(const Services& services) {
+  std::vector<std::string_view> extensions = {
+      "classification",  "model_repository",    "model_repository(unload_dependents)",
+      "schedule_policy", "model_configuration", "binary_tensor_data",
+      "parameters",      "statistics"};
+  if (services.shared_regions->allowed()) extensions.push_back("system_shared_memory");
+  return extensions;
 }
 
 std::string ServerMetadataJson(const Services& services) {
@@ -99,7 +102,7 @@ std::string ServerMetadataJson(const Services& services) {
   JsonWriter w(&text);
   w.BeginObject().Key("name").String(services.server_name);
   w.Key("version").String(services.server_version).Key("extensions").BeginArray();
-  for (const std::string_view extension : ServerExtensions()) w.String(extension);
+  for (const std::string_view extension : ServerExtensions(services)) w.String(extension);
   w.EndArray().EndObject();
   return text;
 }
@@ -109,7 +112,7 @@ ByteBuffer ServerMetadataProto(const Services& services) {
   ProtoWriter w(&out);
   w.Text(1, services.server_name);
   w.Text(2, services.server_version);
-  for (const std::string_view extension : ServerExtensions()) w.AlwaysText(3, extension);
+  for (const std::string_view extension : ServerExtensions(services)) w.AlwaysText(3, extension);
   return out;
 }
 

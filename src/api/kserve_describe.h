@@ -21,7 +21,7 @@ namespace brim::api {
 
 // What Brim really does of Triton's extensions; logging and trace settings can be read but not set,
 // so are not listed.
-std::vector<std::string_view> ServerExtensions();
+std::vector<std::string_view> ServerExtensions(const Services& services);
 std::string ServerMetadataJson(const Services& services);
 ByteBuffer ServerMetadataProto(const Services& services);
 

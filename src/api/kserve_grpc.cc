@@ -11,6 +11,7 @@
 #include "api/kserve_model_config.h"
 #include "api/kserve_proto.h"
 #include "api/kserve_settings.h"
+#include "api/kserve_shared_memory.h"
 #include "api/kserve_stream.h"
 #include "api/proto_writer.h"
 
@@ -31,8 +32,11 @@ enum class Method : std::uint8_t {
   kRepositoryIndex,
   kRepositoryModelLoad,
   kRepositoryModelUnload,
-  kSharedMemoryQuestion,  // Status, and Unregister, which never finds anything: both answer empty.
+  kSharedMemoryStatus,
   kSharedMemoryRegister,
+  kSharedMemoryUnregister,
+  kCudaMemoryQuestion,  // Status, and Unregister, which never finds anything: both answer empty.
+  kCudaMemoryRegister,
   kTraceSetting,
   kLogSettings,
 };
@@ -50,12 +54,12 @@ constexpr std::array<std::pair<std::string_view, Method>, 20> kMethods = {{
     {"RepositoryIndex", Method::kRepositoryIndex},
     {"RepositoryModelLoad", Method::kRepositoryModelLoad},
     {"RepositoryModelUnload", Method::kRepositoryModelUnload},
-    {"SystemSharedMemoryStatus", Method::kSharedMemoryQuestion},
-    {"SystemSharedMemoryUnregister", Method::kSharedMemoryQuestion},
+    {"SystemSharedMemoryStatus", Method::kSharedMemoryStatus},
+    {"SystemSharedMemoryUnregister", Method::kSharedMemoryUnregister},
     {"SystemSharedMemoryRegister", Method::kSharedMemoryRegister},
-    {"CudaSharedMemoryStatus", Method::kSharedMemoryQuestion},
-    {"CudaSharedMemoryUnregister", Method::kSharedMemoryQuestion},
-    {"CudaSharedMemoryRegister", Method::kSharedMemoryRegister},
+    {"CudaSharedMemoryStatus", Method::kCudaMemoryQuestion},
+    {"CudaSharedMemoryUnregister", Method::kCudaMemoryQuestion},
+    {"CudaSharedMemoryRegister", Method::kCudaMemoryRegister},
     {"TraceSetting", Method::kTraceSetting},
     {"LogSettings", Method::kLogSettings},
 }};
@@ -165,10 +169,16 @@ void KserveGrpc::OnUnary(io::GrpcCall& call) {
       return LoadOrUnload(call, true);
     case Method::kRepositoryModelUnload:
       return LoadOrUnload(call, false);
-    case Method::kSharedMemoryQuestion:
-      return call.Reply(ByteBuffer());
+    case Method::kSharedMemoryStatus:
+      return SharedMemoryStatus(call);
     case Method::kSharedMemoryRegister:
-      return call.Finish(SharedMemoryUnsupported());
+      return RegisterSharedMemory(call);
+    case Method::kSharedMemoryUnregister:
+      return UnregisterSharedMemory(call);
+    case Method::kCudaMemoryQuestion:
+      return call.Reply(ByteBuffer());
+    case Method::kCudaMemoryRegister:
+      return call.Finish(CudaSharedMemoryUnsupported());
     case Method::kTraceSetting:
       return Settings(call, false);
     case Method::kLogSettings:
@@ -262,6 +272,32 @@ void KserveGrpc::LoadOrUnload(io::GrpcCall& call, bool load) {
   if (!load) return services_.repository.Unload(std::string(request.name), done);
   services_.repository.Load(std::string(request.name),
                             {std::move(request.config), std::move(request.files)}, done);
+}
+
+void KserveGrpc::SharedMemoryStatus(io::GrpcCall& call) {
+  NamedRequest request;
+  if (const Status status = ReadNamedRequest(call.message(), &request); !status.ok()) {
+    return call.Finish(status);
+  }
+  const auto regions = services_.shared_regions->List(request.name);
+  if (!regions.ok()) return call.Finish(regions.status());
+  call.Reply(SharedRegionsProto(*regions));
+}
+
+void KserveGrpc::RegisterSharedMemory(io::GrpcCall& call) {
+  SharedRegionInfo region;
+  Status status = ReadRegisterProto(call.message(), &region);
+  if (status.ok()) status = services_.shared_regions->Register(region);
+  status.ok() ? call.Reply(ByteBuffer()) : call.Finish(status);
+}
+
+void KserveGrpc::UnregisterSharedMemory(io::GrpcCall& call) {
+  NamedRequest request;
+  if (const Status status = ReadNamedRequest(call.message(), &request); !status.ok()) {
+    return call.Finish(status);
+  }
+  services_.shared_regions->Unregister(request.name);
+  call.Reply(ByteBuffer());
 }
 
 void KserveGrpc::Settings(io::GrpcCall& call, bool logging) {

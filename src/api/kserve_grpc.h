@@ -1,9 +1,8 @@
-// KserveGrpc: inference.GRPCInferenceService, KServe v2 with Triton's extensions but for shared
-// memory.
+// KserveGrpc: inference.GRPCInferenceService, KServe v2 with Triton's extensions.
 //
-// Field numbers: proto/kserve/grpc_predict_v2.proto. Of shared memory, traces and log settings the
-// questions are answered and the changes refused (UNIMPLEMENTED). ModelStreamInfer is in
-// kserve_stream.h. Threads: calls on loops, several at once; answers come from workers and the
+// Field numbers: proto/kserve/grpc_predict_v2.proto. Of CUDA's shared memory, traces and log
+// settings the questions are answered and the changes refused (UNIMPLEMENTED). ModelStreamInfer is
+// in kserve_stream.h. Threads: calls on loops, several at once; answers come from workers and the
 // loader as well.
 #pragma once
 
@@ -34,6 +33,9 @@ class KserveGrpc final : public GrpcProtocol {
   void ModelStatistics(io::GrpcCall& call);
   void RepositoryIndex(io::GrpcCall& call);
   void LoadOrUnload(io::GrpcCall& call, bool load);
+  void SharedMemoryStatus(io::GrpcCall& call);
+  void RegisterSharedMemory(io::GrpcCall& call);
+  void UnregisterSharedMemory(io::GrpcCall& call);
   void Settings(io::GrpcCall& call, bool logging);
 
   const Services& services_;

@@ -72,7 +72,8 @@ Status KserveInfer::Prepare(serving::VersionHandle found, const Origin& origin) 
     deadline = std::min(deadline, until);
   }
   BRIM_RETURN_IF_ERROR(CheckRows());
-  return ResolveOutputs();
+  BRIM_RETURN_IF_ERROR(ResolveOutputs());
+  return message.shared_inputs.empty() ? OkStatus() : ReadShared();
 }
 
 Status KserveInfer::CheckRows() const {
@@ -100,6 +101,7 @@ Status KserveInfer::CheckRows() const {
 }
 
 Status KserveInfer::ResolveOutputs() {
+  bool any_shared = false;
   outputs.reserve(message.outputs.size());
   for (const KserveOutput& wanted : message.outputs) {
     const model::TensorSpec* spec = signature->FindOutput(wanted.name);
@@ -109,7 +111,62 @@ Status KserveInfer::ResolveOutputs() {
                                  version->model()));
     }
     outputs.push_back(static_cast<std::uint32_t>(spec - signature->outputs.data()));
+    any_shared = any_shared || !wanted.shared.region.empty();
   }
+  return any_shared ? FindSharedOutputs() : OkStatus();
+}
+
+Status KserveInfer::ReadShared() {
+  SharedRegions& regions = *services_.shared_regions;
+  std::uint64_t bytes = 0;
+  for (const auto& [index, part] : message.shared_inputs) {
+    const model::TensorView& input = inputs[index];
+    const auto dense = model::DenseBytes(input.dtype, input.shape);
+    if (dense && *dense != part.bytes) {
+      return Invalid("byte_size_mismatch",
+                     fmt::format("input byte size mismatch for input '{}' for model '{}'. Expected "
+                                 "{}, got {} in shared memory",
+                                 input.name, version->model(), *dense, part.bytes));
+    }
+    // A sum of what lies in regions, and so of files' sizes, which are far below 2^63.
+    BRIM_RETURN_IF_ERROR(regions.Find(part.region, part.offset, part.bytes).status());
+    bytes += part.bytes;
+  }
+  BRIM_RETURN_IF_ERROR(regions.Take(bytes, &lease_));
+  for (const auto& [index, part] : message.shared_inputs) {
+    BRIM_ASSIGN_OR_RETURN(const auto region, regions.Find(part.region, part.offset, part.bytes));
+    ByteBuffer& copy = message.owned.emplace_back();
+    const std::span<std::byte> room(copy.Extend(part.bytes), part.bytes);
+    BRIM_RETURN_IF_ERROR(region->Read(part.offset, room).WithContext(part.region));
+    inputs[index].data = room;
+  }
+  return OkStatus();
+}
+
+Status KserveInfer::FindSharedOutputs() {
+  for (const KserveOutput& wanted : message.outputs) {
+    regions_.emplace_back();
+    const KserveSharedPart& part = wanted.shared;
+    if (part.region.empty()) continue;
+    BRIM_ASSIGN_OR_RETURN(regions_.back(),
+                          services_.shared_regions->Find(part.region, part.offset, part.bytes));
+  }
+  return OkStatus();
+}
+
+Status KserveInfer::WriteShared(std::size_t i, KserveAnswerTensor* out) const {
+  const KserveSharedPart& part = message.outputs[i].shared;
+  const std::span<const std::byte> data = out->tensor.data;
+  if (data.size() > part.bytes) {
+    return Invalid("shared_memory_size",
+                   fmt::format("shared memory size specified with the request for output '{}' ({} "
+                               "bytes) should be at least {} bytes to hold the results",
+                               out->tensor.name, part.bytes, data.size()));
+  }
+  BRIM_RETURN_IF_ERROR(regions_[i]->Write(part.offset, data).WithContext(part.region));
+  out->elsewhere = true;
+  out->tensor.data = {};
+  out->binary = false;
   return OkStatus();
 }
 
@@ -127,9 +184,11 @@ Status KserveInfer::MakeAnswer(std::span<const model::TensorView> values, Kserve
     if (message.outputs.empty()) continue;
     const KserveOutput& wanted = message.outputs[i];
     out.binary = wanted.binary.value_or(message.binary_output);
-    if (wanted.classes == 0) continue;
-    BRIM_RETURN_IF_ERROR(Classify(values[i], version->config().max_batch_size > 0, wanted.classes,
-                                  &message.owned.emplace_back(), &out.tensor));
+    if (wanted.classes != 0) {
+      BRIM_RETURN_IF_ERROR(Classify(values[i], version->config().max_batch_size > 0, wanted.classes,
+                                    &message.owned.emplace_back(), &out.tensor));
+    }
+    if (!wanted.shared.region.empty()) BRIM_RETURN_IF_ERROR(WriteShared(i, &out));
   }
   answer->model_name = version->model();
   answer->model_version = version->number_text();
@@ -141,9 +200,10 @@ Status KserveInfer::MakeAnswer(std::span<const model::TensorView> values, Kserve
 
 bool KserveInfer::Reset() {
   constexpr std::size_t kTensorsKeptMax = 8;
-  if (inputs.capacity() > kTensorsKeptMax || message.inputs.capacity() > kTensorsKeptMax ||
-      outputs.capacity() > kTensorsKeptMax || message.outputs.capacity() > kTensorsKeptMax ||
-      answers_.capacity() > kTensorsKeptMax || message.IsUnusual()) {
+  if (regions_.capacity() > 0 || inputs.capacity() > kTensorsKeptMax ||
+      message.inputs.capacity() > kTensorsKeptMax || outputs.capacity() > kTensorsKeptMax ||
+      message.outputs.capacity() > kTensorsKeptMax || answers_.capacity() > kTensorsKeptMax ||
+      message.IsUnusual()) {
     return false;
   }
   Clear();

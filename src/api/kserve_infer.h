@@ -5,6 +5,7 @@
 // OnDone wherever the engine calls it; never both at once.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "api/kserve_json.h"
 #include "api/kserve_message.h"
 #include "api/protocol.h"
+#include "api/shared_regions.h"
 #include "base/result.h"
 #include "serving/engine.h"
 
@@ -61,8 +63,16 @@ class KserveInfer : public serving::InferRequest {
  private:
   Status CheckRows() const;
   Status ResolveOutputs();
+  // Copies what inputs lie in shared memory, and finds where outputs are to go.
+  Status ReadShared();
+  Status FindSharedOutputs();
+  // Puts output i's tensor where its request wants it, and says so in *out instead of sending it.
+  Status WriteShared(std::size_t i, KserveAnswerTensor* out) const;
 
   std::vector<KserveAnswerTensor> answers_;
+  // Of outputs that go to shared memory, by output; empty where none does.
+  std::vector<std::shared_ptr<const io::SharedRegion>> regions_;
+  SharedRegions::Lease lease_;    // For the copies of inputs.
   bool timeout_applies_ = false;  // The deadline is the request's own timeout.
 };
 

@@ -157,6 +157,10 @@ Status AppendTensor(const KserveAnswerTensor& output, ByteBuffer* out) {
     if (axis != 0) out->PushBack(',');
     AppendNumber(out, tensor.shape[axis]);
   }
+  if (output.elsewhere) {
+    out->Append("]}");
+    return OkStatus();
+  }
   if (output.binary) {
     out->Append("],\"parameters\":{\"binary_data_size\":");
     AppendNumber(out, tensor.data.size());

@@ -22,8 +22,7 @@ namespace brim::api {
 
 // Reads an inference request: `body` is the whole body, of which the first json_bytes are JSON and
 // the rest the binary tensors. Bytes behind body must be readable (ByteBuffer::kPadding). Views in
-// *message point into body. kInvalidArgument for everything malformed, kUnimplemented for shared
-// memory.
+// *message point into body. kInvalidArgument for everything malformed.
 Status ReadInferJson(JsonParser& parser, std::span<const std::byte> body, std::size_t json_bytes,
                      const KserveLimits& limits, KserveMessage* message);
 
@@ -41,6 +40,9 @@ Status ReadRepositoryJson(JsonParser& parser, std::span<const std::byte> body,
 struct KserveAnswerTensor {
   model::TensorView tensor;
   bool binary = false;
+  // Its data was put into shared memory: nothing but name, type and shape is told, as by Triton
+  // (its C++ client takes any parameters for those of binary data).
+  bool elsewhere = false;
 };
 struct KserveAnswer {
   std::string_view model_name;

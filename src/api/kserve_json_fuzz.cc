@@ -7,6 +7,7 @@
 
 #include "api/json_parser.h"
 #include "api/kserve_json.h"
+#include "api/kserve_shared_memory.h"
 #include "base/bytes.h"
 #include "model/tensor.h"
 
@@ -33,5 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   brim::api::RepositoryJson repository;
   static_cast<void>(brim::api::ReadRepositoryJson(*parser, body.span(), {}, &repository));
+  brim::api::SharedRegionInfo region;
+  static_cast<void>(brim::api::ReadRegisterJson(*parser, body.span(), &region));
   return 0;
 }

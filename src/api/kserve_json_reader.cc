@@ -32,6 +32,7 @@ struct InputFields {
   bool has_name = false, has_dtype = false, has_shape = false;
   bool has_data = false, data_read = false;
   std::optional<std::uint64_t> binary_size;
+  KserveSharedPart shared;
   std::span<const std::byte> data;
 };
 
@@ -60,6 +61,7 @@ class Reader {
   Status ReadOutputs(od::value value);
   Status ReadOutput(od::object object);
   Status ReadOutputParameters(od::value value, KserveOutput* output);
+  Status ReadSharedParameter(od::field& field, KserveSharedPart* part);
   // Fails with `where` when the value is no string.
   Status ReadText(od::value value, std::string_view where, std::string_view* text);
 
@@ -330,12 +332,22 @@ Status Reader::ReadInputParameters(od::value value, InputFields* input) {
         return JsonError(error, "'binary_data_size'");
       }
       input->binary_size = size;
-    } else if (key.substr(0, 14) == "shared_memory_") {
-      return Status(Code::kUnimplemented, "shared_memory",
-                    "shared memory is not supported: send the tensor's data in the request");
+    } else if (IsSharedParameter(key)) {
+      BRIM_RETURN_IF_ERROR(ReadSharedParameter(field, &input->shared));
     }
   }
   return OkStatus();
+}
+
+Status Reader::ReadSharedParameter(od::field& field, KserveSharedPart* part) {
+  const std::string_view key = field.escaped_key();
+  KserveParameter parameter;
+  bool is_null = false;
+  BRIM_RETURN_IF_ERROR(ReadScalar(
+      field.value(), key,
+      [&](od::value v, std::string_view* text) { return ReadText(v, "'parameters'", text); },
+      &parameter, &is_null));
+  return is_null ? OkStatus() : TakeSharedParameter(parameter, part);
 }
 
 Status Reader::FinishInput(od::object& object, InputFields* input) {
@@ -345,9 +357,12 @@ Status Reader::FinishInput(od::object& object, InputFields* input) {
                    fmt::format("Unable to parse '{}': input '{}' has none",
                                input->has_shape ? "datatype" : "shape", input->name));
   }
-  if (input->has_data && input->binary_size) {
+  BRIM_RETURN_IF_ERROR(CheckSharedPart(input->shared, input->name));
+  const bool is_shared = !input->shared.region.empty();
+  if ((input->has_data ? 1 : 0) + (input->binary_size ? 1 : 0) + (is_shared ? 1 : 0) > 1) {
     return Invalid("input_data", fmt::format("Input '{}' must set only one of 'data' and the "
-                                             "parameter 'binary_data_size', but sets both",
+                                             "parameters 'binary_data_size' and "
+                                             "'shared_memory_region', but sets more",
                                              input->name));
   }
   if (input->has_data && !input->data_read) {
@@ -359,7 +374,11 @@ Status Reader::FinishInput(od::object& object, InputFields* input) {
       BRIM_RETURN_IF_ERROR(ReadData(field.value(), input));
     }
   }
-  if (!input->has_data) BRIM_RETURN_IF_ERROR(TakeBinary(input));
+  if (is_shared) {
+    message_.shared_inputs.push_back({message_.inputs.size(), input->shared});
+  } else if (!input->has_data) {
+    BRIM_RETURN_IF_ERROR(TakeBinary(input));
+  }
   message_.inputs.push_back({input->name, input->dtype, input->shape, input->data});
   return OkStatus();
 }
@@ -442,7 +461,7 @@ Status Reader::ReadOutput(od::object object) {
   }
   if (!has_name) return Invalid("output_name", "Unable to parse 'name': an output has none");
   message_.outputs.push_back(output);
-  return OkStatus();
+  return CheckSharedPart(output.shared, output.name);
 }
 
 Status Reader::ReadOutputParameters(od::value value, KserveOutput* output) {
@@ -465,9 +484,8 @@ Status Reader::ReadOutputParameters(od::value value, KserveOutput* output) {
       if (const auto error = field.value().get_uint64().get(output->classes)) {
         return JsonError(error, "'classification'");
       }
-    } else if (key.substr(0, 14) == "shared_memory_") {
-      return Status(Code::kUnimplemented, "shared_memory",
-                    "shared memory is not supported: outputs come in the answer");
+    } else if (IsSharedParameter(key)) {
+      BRIM_RETURN_IF_ERROR(ReadSharedParameter(field, &output->shared));
     }
   }
   return OkStatus();

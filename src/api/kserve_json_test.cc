@@ -287,16 +287,38 @@ TEST_F(ReadTest, RefusesBadParameters) {
   ExpectInvalid(Read(with(many + "}")), "more than 256 parameters");
 }
 
-TEST_F(ReadTest, RefusesSharedMemory) {
-  EXPECT_EQ(
-      ReadOne("\"shape\":[1],\"datatype\":\"FP32\",\"parameters\":{\"shared_memory_region\":\"r\"}")
-          .code(),
-      Code::kUnimplemented);
-  EXPECT_EQ(
-      Read("{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"shared_memory_region\":"
-           "\"r\"}}]}")
-          .code(),
-      Code::kUnimplemented);
+TEST_F(ReadTest, PlacesTensorsInSharedMemory) {
+  const auto with = [](std::string_view parameters, std::string_view more = "") {
+    return "\"shape\":[1],\"datatype\":\"FP32\",\"parameters\":{" + std::string(parameters) + "}" +
+           std::string(more);
+  };
+  const std::string_view good =
+      R"("shared_memory_region":"r","shared_memory_byte_size":4,"shared_memory_offset":8)";
+  ASSERT_TRUE(ReadOne(with(good)).ok());
+  ASSERT_EQ(message_.shared_inputs.size(), 1u);
+  EXPECT_EQ(message_.shared_inputs[0].input, 0u);
+  EXPECT_EQ(message_.shared_inputs[0].part.region, "r");
+  EXPECT_EQ(message_.shared_inputs[0].part.bytes, 4u);
+  EXPECT_EQ(message_.shared_inputs[0].part.offset, 8u);
+  EXPECT_TRUE(message_.inputs[0].data.empty());
+  ExpectInvalid(ReadOne(with(good, ",\"data\":[1]")), "only one of 'data'");
+  ExpectInvalid(ReadOne(with(std::string(good) + ",\"binary_data_size\":4")), "only one of 'data'");
+  ExpectInvalid(ReadOne(with(R"("shared_memory_region":"r")")),
+                "'shared_memory_byte_size' must be");
+  ExpectInvalid(ReadOne(with(R"("shared_memory_byte_size":4)")), "'shared_memory_region' must be");
+  ExpectInvalid(ReadOne(with(R"("shared_memory_offset":4)")), "'shared_memory_region' must be");
+  ExpectInvalid(ReadOne(with(R"("shared_memory_region":5)")), "expected a string");
+  ExpectInvalid(ReadOne(with(R"("shared_memory_byte_size":-1)")), "integer >= 0");
+  ExpectInvalid(ReadOne(with(R"("shared_memory_size":1)")), "unknown parameter");
+
+  const auto output = [](std::string_view parameters) {
+    return R"({"inputs":[],"outputs":[{"name":"y","parameters":{)" + std::string(parameters) +
+           "}}]}";
+  };
+  ASSERT_TRUE(Read(output(good)).ok());
+  EXPECT_EQ(message_.outputs[0].shared.region, "r");
+  EXPECT_EQ(message_.outputs[0].shared.offset, 8u);
+  ExpectInvalid(Read(output(R"("shared_memory_region":"r")")), "'shared_memory_byte_size' must be");
 }
 
 TEST_F(ReadTest, RefusesMalformedJson) {

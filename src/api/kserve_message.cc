@@ -69,6 +69,34 @@ Status TakeParameter(const KserveParameter& parameter, const KserveLimits& limit
   return OkStatus();
 }
 
+Status TakeSharedParameter(const KserveParameter& parameter, KserveSharedPart* part) {
+  if (parameter.key == "shared_memory_byte_size") return TakeNatural(parameter, &part->bytes);
+  if (parameter.key == "shared_memory_offset") return TakeNatural(parameter, &part->offset);
+  if (parameter.key != "shared_memory_region") {
+    return Invalid("parameter_unknown",
+                   fmt::format("unknown parameter '{}': shared_memory_region, "
+                               "shared_memory_byte_size and shared_memory_offset are known",
+                               parameter.key));
+  }
+  if (parameter.kind != Kind::kText || parameter.text.empty()) {
+    return Invalid("parameter_type",
+                   "invalid value for parameter 'shared_memory_region', expected a string: the "
+                   "name of a registered region");
+  }
+  part->region = parameter.text;
+  return OkStatus();
+}
+
+Status CheckSharedPart(const KserveSharedPart& part, std::string_view tensor) {
+  const bool any = !part.region.empty() || part.bytes != 0 || part.offset != 0;
+  if (!any || (!part.region.empty() && part.bytes != 0)) return OkStatus();
+  return Invalid(
+      "shared_memory_incomplete",
+      fmt::format("'{}' must be specified with shared memory for tensor '{}'",
+                  part.region.empty() ? "shared_memory_region" : "shared_memory_byte_size",
+                  tensor));
+}
+
 Status TakeRawBody(const serving::Version& version, std::span<const std::byte> body,
                    KserveMessage* message) {
   const model::Signature& signature = version.info().Default();

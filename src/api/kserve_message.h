@@ -39,10 +39,23 @@ struct KserveParameter {
   std::string_view text;
 };
 
+// Where in registered shared memory a tensor lies or is to go; region empty: in the message.
+struct KserveSharedPart {
+  std::string_view region;
+  std::uint64_t bytes = 0;
+  std::uint64_t offset = 0;
+};
+
 struct KserveOutput {  // A requested output.
   std::string_view name;
   std::uint64_t classes = 0;   // "classification"; 0: the tensor itself.
   std::optional<bool> binary;  // "binary_data", REST only.
+  KserveSharedPart shared{};
+};
+
+struct KserveSharedInput {
+  std::size_t input = 0;  // Index into inputs, whose data is empty.
+  KserveSharedPart part;
 };
 
 struct KserveMessage {
@@ -54,14 +67,15 @@ struct KserveMessage {
   std::uint64_t timeout_us = 0;  // 0: none.
   bool binary_output = false;    // REST: outputs are binary unless one says otherwise.
   std::vector<model::TensorView> inputs;
-  std::vector<KserveOutput> outputs;  // Empty: all, as tensors.
+  std::vector<KserveOutput> outputs;             // Empty: all, as tensors.
+  std::vector<KserveSharedInput> shared_inputs;  // Ascending.
 
   // Storage behind the views: moving a ByteBuffer leaves its bytes where they are.
   std::vector<ByteBuffer> owned;
 
   // Has what few requests have, in memory of its own.
   bool IsUnusual() const {
-    return parameters.capacity() > 0 || owned.capacity() > 0;
+    return parameters.capacity() > 0 || owned.capacity() > 0 || shared_inputs.capacity() > 0;
   }
   // As new, but for the memory of `inputs` and `outputs`. REQUIRES: not unusual.
   void Clear() {
@@ -83,6 +97,12 @@ struct KserveMessage {
 // triton_*. Sequence parameters are accepted and, as no model here is stateful, mean nothing.
 Status TakeParameter(const KserveParameter& parameter, const KserveLimits& limits,
                      KserveMessage* message);
+
+// The three parameters that place a tensor in shared memory (Triton's extension_shared_memory.md).
+inline bool IsSharedParameter(std::string_view key) { return key.starts_with("shared_memory_"); }
+// Takes one; and checks them once all are taken. REQUIRES: IsSharedParameter.
+Status TakeSharedParameter(const KserveParameter& parameter, KserveSharedPart* part);
+Status CheckSharedPart(const KserveSharedPart& part, std::string_view tensor);
 
 // The input of a request whose whole body is one tensor (Inference-Header-Content-Length: 0): rows
 // 1 when the model batches, at most one other dynamic dimension, which the size tells; strings:

@@ -150,11 +150,6 @@ Status Reader::ReadShape(pbf_reader& reader, model::TensorView* tensor) {
   return OkStatus();
 }
 
-Status SharedMemory() {
-  return Status(Code::kUnimplemented, "shared_memory",
-                "shared memory is not supported: send tensors in the request");
-}
-
 Status Reader::ReadInput(pbf_reader reader) {
   if (message_.inputs.size() >= limits_.tensors_max) {
     return Invalid("too_many_tensors", fmt::format("more than {} inputs", limits_.tensors_max));
@@ -162,6 +157,7 @@ Status Reader::ReadInput(pbf_reader reader) {
   model::TensorView tensor;
   std::string_view dtype;
   std::optional<std::span<const std::byte>> contents;
+  KserveSharedPart shared;
   std::uint32_t parameters = 0;
   while (reader.next()) {
     switch (reader.tag_and_type()) {
@@ -180,10 +176,12 @@ Status Reader::ReadInput(pbf_reader reader) {
       case tag_and_type(4, kDelimited): {
         KserveParameter parameter;
         BRIM_RETURN_IF_ERROR(ReadEntry(reader.get_message(), &parameter));
-        if (parameter.key.substr(0, 14) == "shared_memory_") return SharedMemory();
         if (++parameters > limits_.parameters_max) {
           return Invalid("too_many_parameters",
                          fmt::format("more than {} parameters", limits_.parameters_max));
+        }
+        if (IsSharedParameter(parameter.key)) {
+          BRIM_RETURN_IF_ERROR(TakeSharedParameter(parameter, &shared));
         }
         break;
       }
@@ -200,6 +198,15 @@ Status Reader::ReadInput(pbf_reader reader) {
                    fmt::format("invalid datatype '{}' for input '{}'", dtype, tensor.name));
   }
   tensor.dtype = *known;
+  BRIM_RETURN_IF_ERROR(CheckSharedPart(shared, tensor.name));
+  if (!shared.region.empty()) {
+    if (contents) {
+      return Invalid("contents_mixed",
+                     fmt::format("input '{}' has both contents and shared memory: send one of them",
+                                 tensor.name));
+    }
+    message_.shared_inputs.push_back({message_.inputs.size(), shared});
+  }
   if (contents) typed_.emplace_back(message_.inputs.size(), *contents);
   message_.inputs.push_back(tensor);
   return OkStatus();
@@ -219,10 +226,12 @@ Status Reader::ReadOutput(pbf_reader reader) {
       case tag_and_type(2, kDelimited): {
         KserveParameter parameter;
         BRIM_RETURN_IF_ERROR(ReadEntry(reader.get_message(), &parameter));
-        if (parameter.key.substr(0, 14) == "shared_memory_") return SharedMemory();
         if (++parameters > limits_.parameters_max) {
           return Invalid("too_many_parameters",
                          fmt::format("more than {} parameters", limits_.parameters_max));
+        }
+        if (IsSharedParameter(parameter.key)) {
+          BRIM_RETURN_IF_ERROR(TakeSharedParameter(parameter, &output.shared));
         }
         if (parameter.key != "classification") break;
         if (parameter.kind != KserveParameter::Kind::kInt || parameter.integer <= 0) {
@@ -238,7 +247,7 @@ Status Reader::ReadOutput(pbf_reader reader) {
     }
   }
   message_.outputs.push_back(output);
-  return OkStatus();
+  return CheckSharedPart(output.shared, output.name);
 }
 
 void ReadChoice(pbf_reader reader, KserveParameter* parameter) {
@@ -292,7 +301,9 @@ Status Reader::ReadEntry(pbf_reader reader, KserveParameter* parameter) {
 }
 
 Status Reader::Join() {
-  if (raw_count_ == 0 && typed_.size() == message_.inputs.size()) {
+  // Those whose data does not lie in shared memory.
+  const std::size_t sent = message_.inputs.size() - message_.shared_inputs.size();
+  if (raw_count_ == 0 && typed_.size() == sent) {
     std::uint64_t decoded_bytes = 0;
     for (const auto& [index, contents] : typed_) {
       model::TensorView& tensor = message_.inputs[index];
@@ -313,20 +324,25 @@ Status Reader::Join() {
                                "for '{}' for model '{}'",
                                message_.inputs[typed_.front().first].name, message_.model_name));
   }
-  if (raw_count_ < message_.inputs.size()) {
-    std::size_t missing = raw_count_;
-    for (const auto& [index, contents] : typed_) missing += index == missing ? 1 : 0;
-    return Invalid(
-        "data_missing",
-        fmt::format("unable to find data for input tensor '{}' for model '{}' in request.",
-                    message_.inputs[missing].name, message_.model_name));
+  if (raw_count_ > sent) {
+    return Invalid("data_left", fmt::format("{} raw_input_contents for {} inputs for model '{}'",
+                                            raw_count_, sent, message_.model_name));
   }
-  if (raw_count_ > message_.inputs.size()) {
-    return Invalid("data_left",
-                   fmt::format("{} raw_input_contents for {} inputs for model '{}'", raw_count_,
-                               message_.inputs.size(), message_.model_name));
+  std::size_t raw = 0, typed = 0, shared = 0;
+  for (std::size_t i = 0; i < message_.inputs.size(); ++i) {
+    if (shared < message_.shared_inputs.size() && message_.shared_inputs[shared].input == i) {
+      ++shared;
+    } else if (typed < typed_.size() && typed_[typed].first == i) {
+      ++typed;
+    } else if (raw < raw_count_) {
+      message_.inputs[i].data = RawAt(raw++);
+    } else {
+      return Invalid(
+          "data_missing",
+          fmt::format("unable to find data for input tensor '{}' for model '{}' in request.",
+                      message_.inputs[i].name, message_.model_name));
+    }
   }
-  for (std::size_t i = 0; i < raw_count_; ++i) message_.inputs[i].data = RawAt(i);
   return OkStatus();
 }
 

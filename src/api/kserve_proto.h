@@ -21,8 +21,7 @@
 namespace brim::api {
 
 // kInvalidArgument for malformed protobuf, typed contents that do not fit their datatype, typed and
-// raw contents mixed, and missing data; kUnimplemented for shared memory. Views in *message point
-// into `bytes`.
+// raw contents mixed, and missing data. Views in *message point into `bytes`.
 Status ReadInferProto(std::span<const std::byte> bytes, const KserveLimits& limits,
                       KserveMessage* message);
 

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "api/kserve_proto.h"
+#include "api/kserve_shared_memory.h"
 #include "base/bytes.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -21,6 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(brim::api::ReadNamedRequest(bytes, &named));
   brim::api::RepositoryProto repository;
   static_cast<void>(brim::api::ReadRepositoryProto(bytes, limits, &repository));
+  brim::api::SharedRegionInfo region;
+  static_cast<void>(brim::api::ReadRegisterProto(bytes, &region));
   bool flag = false;
   static_cast<void>(brim::api::ReadIndexRequest(bytes, &flag));
   static_cast<void>(brim::api::ReadSettingsRequest(bytes, &flag));

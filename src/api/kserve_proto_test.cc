@@ -242,18 +242,71 @@ TEST_F(ReadProtoTest, ReadsParameters) {
   ExpectInvalid(Read(), "reserved");
 }
 
-TEST_F(ReadProtoTest, BoundsTensorsAndRefusesSharedMemory) {
+TEST_F(ReadProtoTest, BoundsTensors) {
   limits_.tensors_max = 1;
   RawInput("a", "INT32", {0});
   RawInput("b", "INT32", {0});
   ExpectInvalid(Read(), "more than 1 inputs");
+}
+
+TEST_F(ReadProtoTest, PlacesTensorsInSharedMemory) {
+  const auto shared = [&](std::uint64_t bytes, std::uint32_t field = 4) {
+    Parameter(
+        "shared_memory_region", [&] { w_.AlwaysText(3, "r"); }, field);
+    if (bytes == 0) return;
+    Parameter(
+        "shared_memory_byte_size", [&] { w_.AlwaysUint(2, bytes); }, field);
+    Parameter(
+        "shared_memory_offset", [&] { w_.AlwaysUint(2, 8); }, field);
+  };
+  const auto input = [&](std::uint64_t bytes) {
+    const auto mark = w_.Begin(5);
+    w_.Text(1, "a");
+    w_.Text(2, "INT32");
+    shared(bytes);
+    w_.End(mark);
+  };
+  // Raw contents belong to the inputs that are not in shared memory, in order.
+  input(4);
+  RawInput("b", "INT32", {1});
+  input(12);
+  RawInput("c", "INT32", {1});
+  w_.AlwaysText(7, "bbbb");
+  w_.AlwaysText(7, "cccc");
+  const auto output = w_.Begin(6);
+  w_.Text(1, "y");
+  shared(400, 2);
+  w_.End(output);
+  ASSERT_TRUE(Read().ok());
+  ASSERT_EQ(message_.shared_inputs.size(), 2u);
+  EXPECT_EQ(message_.shared_inputs[1].input, 2u);
+  EXPECT_EQ(message_.shared_inputs[1].part.bytes, 12u);
+  EXPECT_EQ(message_.shared_inputs[1].part.offset, 8u);
+  EXPECT_EQ(message_.inputs[1].data[0], std::byte{'b'});
+  EXPECT_TRUE(message_.inputs[2].data.empty());
+  EXPECT_EQ(message_.inputs[3].data[0], std::byte{'c'});
+  EXPECT_EQ(message_.outputs[0].shared.bytes, 400u);
+
+  w_.AlwaysText(7, "one too many");
+  ExpectInvalid(Read(), "3 raw_input_contents for 2 inputs");
   bytes_.clear();
-  const auto input = w_.Begin(5);
+  input(0);
+  ExpectInvalid(Read(), "'shared_memory_byte_size' must be specified");
+  bytes_.clear();
+  input(4);
+  const auto bare = w_.Begin(5);
+  w_.Text(1, "no data");
+  w_.Text(2, "INT32");
+  w_.End(bare);
+  ExpectInvalid(Read(), "unable to find data for input tensor 'no data'");
+  bytes_.clear();
+  const auto both = w_.Begin(5);
   w_.Text(1, "a");
-  Parameter(
-      "shared_memory_region", [&] { w_.AlwaysText(3, "r"); }, 4);
-  w_.End(input);
-  EXPECT_EQ(Read().code(), Code::kUnimplemented);
+  w_.Text(2, "INT32");
+  shared(4);
+  w_.End(w_.Begin(5));
+  w_.End(both);
+  ExpectInvalid(Read(), "both contents and shared memory");
 }
 
 TEST_F(ReadProtoTest, WrongWireTypesAreSkippedAndTruncationsRefused) {

@@ -89,6 +89,7 @@ std::string ValidUtf8(std::string_view text) {
 
 void AppendRaw(const KserveAnswer& answer, ByteBuffer* out) {
   ProtoWriter writer(out);
+  // Of a tensor that was put elsewhere an empty entry: clients count one for each output.
   for (const KserveAnswerTensor& output : answer.outputs) {
     writer.LengthPrefix(kRawOutputContents, output.tensor.data.size());
     out->Append(output.tensor.data);

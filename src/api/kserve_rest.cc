@@ -11,6 +11,7 @@
 #include "api/kserve_model_config.h"
 #include "api/kserve_rest_infer.h"
 #include "api/kserve_settings.h"
+#include "api/kserve_shared_memory.h"
 #include "api/status_map.h"
 #include "base/json.h"
 
@@ -78,9 +79,8 @@ bool KserveRest::Handle(io::HttpCall& call) {
   }
   if (head == "repository") return HandleRepository(call, rest);
   if (head == "logging" || head == "trace") return HandleSettings(call, all);
-  if (head == "systemsharedmemory" || head == "cudasharedmemory") {
-    return HandleSharedMemory(call, rest);
-  }
+  if (head == "systemsharedmemory") return HandleSharedMemory(call, rest, false);
+  if (head == "cudasharedmemory") return HandleSharedMemory(call, rest, true);
   return false;
 }
 
@@ -221,21 +221,41 @@ bool KserveRest::HandleSettings(io::HttpCall& call, Segments segments) {
   return true;
 }
 
-bool KserveRest::HandleSharedMemory(io::HttpCall& call, Segments rest) {
-  if (rest.size() == 3 && rest[0] == "region") rest = rest.subspan(2);
+bool KserveRest::HandleSharedMemory(io::HttpCall& call, Segments rest, bool cuda) {
+  std::string_view name;
+  if (rest.size() == 3 && rest[0] == "region") {
+    name = rest[1];
+    rest = rest.subspan(2);
+  }
   if (Is(rest, {"status"})) {
-    if (!Refused(call, "GET")) ReplyJson(call, "[]");
+    if (Refused(call, "GET")) return true;
+    if (cuda) return ReplyJson(call, "[]"), true;
+    const auto listed = services_.shared_regions->List(name);
+    listed.ok() ? ReplyJson(call, SharedRegionsJson(*listed))
+                : call.Reply(ErrorReply(listed.status()));
     return true;
   }
-  if (!Is(rest, {"register"}) && !Is(rest, {"unregister"})) return false;
-  if (Refused(call, "POST")) return true;
-  // Clients unregister what may be left of an earlier run before they begin; nothing ever is.
-  if (rest[0] == "unregister") {
+  if (Is(rest, {"unregister"})) {
+    if (Refused(call, "POST")) return true;
+    if (!cuda) services_.shared_regions->Unregister(name);
     ReplyJson(call, "{}");
-  } else {
-    call.Reply(ErrorReply(SharedMemoryUnsupported()));
+    return true;
   }
+  if (!Is(rest, {"register"}) || name.empty()) return false;
+  if (Refused(call, "POST")) return true;
+  const Status status = cuda ? CudaSharedMemoryUnsupported() : RegisterRegion(call, name);
+  status.ok() ? ReplyJson(call, "{}") : call.Reply(ErrorReply(status));
   return true;
+}
+
+Status KserveRest::RegisterRegion(io::HttpCall& call, std::string_view name) {
+  SharedRegionInfo region;
+  {
+    JsonParserPool::Lease parser(parsers_);
+    BRIM_RETURN_IF_ERROR(ReadRegisterJson(*parser, call.body(), &region));
+  }
+  region.name = name;
+  return services_.shared_regions->Register(region);
 }
 
 }  // namespace brim::api

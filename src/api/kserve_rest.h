@@ -1,10 +1,10 @@
-// KserveRest: KServe v2 over HTTP, with Triton's extensions but for shared memory, tracing and log
-// settings.
+// KserveRest: KServe v2 over HTTP, with Triton's extensions but for tracing, log settings and
+// CUDA's shared memory.
 //
 // Paths (all under /v2): health/{live,ready}; models; models/stats; models/M[/versions/V] with
 // /ready, /config, /stats, /infer; repository/index; repository/models/M/{load,unload}; logging and
-// [models/M/]trace/setting to read only; {system,cuda}sharedmemory status and unregister, which
-// have nothing to do. Sources: Open Inference Protocol inference_rest.md; Triton
+// [models/M/]trace/setting to read only; {system,cuda}sharedmemory[/region/R]/{status,register,
+// unregister}. Sources: Open Inference Protocol inference_rest.md; Triton
 // docs/protocol/*.md, src/http_server.cc. Threads: Handle on loops, several at once; answers come
 // from workers and the loader as well. Its only state is a pool of JSON parsers.
 #pragma once
@@ -31,7 +31,8 @@ class KserveRest final : public HttpProtocol {
                    Segments rest);
   bool HandleRepository(io::HttpCall& call, Segments rest);
   bool HandleSettings(io::HttpCall& call, Segments rest);
-  bool HandleSharedMemory(io::HttpCall& call, Segments rest);
+  bool HandleSharedMemory(io::HttpCall& call, Segments rest, bool cuda);
+  Status RegisterRegion(io::HttpCall& call, std::string_view name);
 
   void ServerHealth(io::HttpCall& call, bool ready_wanted);
   void ModelReady(io::HttpCall& call, std::string_view model, std::string_view version);

@@ -88,11 +88,6 @@ Status SettingsReadOnly() {
                 "other flags");
 }
 
-Status SharedMemoryUnsupported() {
-  return Status(Code::kUnimplemented, "shared_memory",
-                "shared memory is not supported: send tensors in the request");
-}
-
 Status WordedControl(const Status& status, std::string_view model, bool load) {
   return Status(status.code(), ControlReason(status.code()),
                 fmt::format("failed to {} '{}', {}", load ? "load" : "unload", model.substr(0, 256),

@@ -1,5 +1,4 @@
-// Log and trace settings as Triton's extensions show them, read only, and other answers about what
-// is not supported.
+// Log and trace settings as Triton's extensions show them, read only.
 //
 // Pure but for the logger's level; any thread.
 #pragma once
@@ -18,8 +17,7 @@ ByteBuffer LogSettingsProto(const Services& services);
 std::string TraceSettingsJson();
 ByteBuffer TraceSettingsProto();
 
-Status SettingsReadOnly();         // kUnimplemented: how to set them instead.
-Status SharedMemoryUnsupported();  // kUnimplemented.
+Status SettingsReadOnly();  // kUnimplemented: how to set them instead.
 
 // A repository's refusal in the words that clients look for: "failed to load 'x', …".
 Status WordedControl(const Status& status, std::string_view model, bool load);

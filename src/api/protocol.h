@@ -6,9 +6,11 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "api/shared_regions.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "io/grpc_call.h"
@@ -31,6 +33,8 @@ struct Services {
   std::uint32_t io_loops = 1;          // As the server was told; for its metric.
   std::uint32_t json_depth_max = 100;
   std::uint32_t tensors_max = 1024;  // Inputs or outputs of one request.
+  // Off unless the server was told otherwise.
+  std::shared_ptr<SharedRegions> shared_regions = std::make_shared<SharedRegions>("", 0);
 };
 
 class HttpProtocol {

@@ -228,6 +228,12 @@ class Platform {
   // Before Start(): where access lines go instead of nowhere.
   void SetAccessLog(const Logger* log) { access_log_ = log; }
 
+  // After Start(): clients may register shared memory.
+  void AllowSharedMemory(std::string key_prefix, std::uint64_t bytes_in_flight_max) {
+    services_->shared_regions =
+        std::make_shared<SharedRegions>(std::move(key_prefix), bytes_in_flight_max);
+  }
+
   const Services& services() const { return *services_; }
   serving::Repository& repository() { return *repository_; }
   const std::string& directory() const { return directory_; }

@@ -156,6 +156,8 @@ struct ServerParts {
     services = std::make_unique<api::Services>(api::Services{
         *engine, *repository, clock, logger, access_log, s.server_name, VersionNumber()});
     services->json_depth_max = s.json_depth_max;
+    services->shared_regions =
+        std::make_shared<api::SharedRegions>(s.shared_memory, s.in_flight_bytes_max);
     services->io_loops = loops;
     protocols = std::make_unique<Protocols>(*services);
     server = std::make_unique<io::Server>(std::move(server_options), clock, logger,

@@ -64,6 +64,10 @@ std::string CheckChoices(const ServeSettings& s) {
   if (!one_of(s.log_format, {"text", "json"})) {
     return "--log-format must be text or json, not '" + s.log_format + "'";
   }
+  if (!s.shared_memory.empty() && s.shared_memory.front() != '/') {
+    return fmt::format("--shared-memory must begin with '/', as the keys do, not '{}'",
+                       s.shared_memory);
+  }
   if (s.port > 65535) return fmt::format("--port must be 0 to 65535, not {}", s.port);
   if (s.workers > 1024 || s.loops > 1024) return "--workers and --loops must be at most 1024";
   if (s.tls_certificate.empty() != s.tls_key.empty()) {

@@ -14,7 +14,7 @@ def server(module_servers, tmp_path_factory):
     models = tmp_path_factory.mktemp("models")
     for name in ("mlp", "simple"):
         shutil.copytree(MODELS / "layouts/triton" / name, models / name)
-    return module_servers.start(models)
+    return module_servers.start(models, "--shared-memory", "/")
 
 
 def run(*command, timeout=120):
@@ -51,4 +51,12 @@ def test_perf_analyzer(server, protocol):
     tool = needs(DEPS / "perf_analyzer/perf_analyzer", "type deps/fetch perf")
     out = run(tool, "-m", "mlp", "-i", protocol, "-u", server.address, "-b", "2", "--concurrency-range", "4",
               "--request-count", "400", timeout=300)
+    assert "Throughput" in out and "infer/sec" in out, out
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_perf_analyzer_with_shared_memory(server, protocol):
+    tool = needs(DEPS / "perf_analyzer/perf_analyzer", "type deps/fetch perf")
+    out = run(tool, "-m", "mlp", "-i", protocol, "-u", server.address, "--concurrency-range", "4",
+              "--request-count", "400", "--shared-memory", "system", "--output-shared-memory-size", "65536", timeout=300)
     assert "Throughput" in out and "infer/sec" in out, out
