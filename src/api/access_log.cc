@@ -12,10 +12,11 @@ std::int64_t Micros(Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
 }
 
-// Unique enough to find one line: which peer, and when its first byte came.
-std::string MakeRequestId(const AccessRecord& record) {
+// Unique enough to find one line: which peer, and when it was answered. When it arrived would not
+// do: what one round of a loop reads has one time of arrival.
+std::string MakeRequestId(const AccessRecord& record, Time now) {
   return fmt::format("{:08x}-{:x}", std::hash<std::string_view>()(record.peer) & 0xFFFFFFFFu,
-                     record.received.time_since_epoch().count());
+                     now.time_since_epoch().count());
 }
 
 }  // namespace
@@ -29,12 +30,13 @@ void LogAccess(const Services& services, const AccessRecord& record, const Statu
   const serving::InferRequest* request = record.request;
   const serving::Version* version = request != nullptr ? request->version.get() : nullptr;
   const auto micros = [](std::uint64_t ns) { return std::to_string(ns / 1000); };
-  const std::string total = std::to_string(Micros(services.clock.Now() - record.received));
+  const Time now = services.clock.Now();
+  const std::string total = std::to_string(Micros(now - record.received));
   const std::string queue = micros(request != nullptr ? request->queue_ns : 0);
   const std::string infer = micros(request != nullptr ? request->infer_ns : 0);
   const std::string rows = std::to_string(request != nullptr ? request->batch_rows : 0);
   const std::string id =
-      record.request_id.empty() ? MakeRequestId(record) : std::string(record.request_id);
+      record.request_id.empty() ? MakeRequestId(record, now) : std::string(record.request_id);
   services.access_log.Info(
       "request",
       {{"id", id},

@@ -16,7 +16,7 @@
 namespace brim::api {
 
 struct AccessRecord {
-  std::string_view request_id;  // The client's; empty: one is made of peer and arrival time.
+  std::string_view request_id;  // The client's; empty: one is made of peer and time.
   std::string_view
       protocol;  // "kserve_rest", "kserve_grpc", "kserve_stream", "tfs_rest", "tfs_grpc"
   std::string_view peer;

@@ -73,7 +73,9 @@ bool Admin::Handle(io::HttpCall& call) {
   switch (page) {
     case Page::kStatus:
       reply.content_type = "text/html; charset=utf-8";
-      reply.body.Append(StatusHtml(board_.Read(), HostOf(call), !WantsNoRefresh(call.query())));
+      reply.body.Append(StatusHtml(board_.Read(),
+                                   (services_.tls ? "https://" : "http://") + HostOf(call),
+                                   !WantsNoRefresh(call.query())));
       Harden(&reply);
       break;
     case Page::kStatusJson:

@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <set>
 #include <string>
 
+#include "api/access_log.h"
 #include "api/metrics_page.h"
 #include "api/status_page.h"
 #include "api/testing.h"
@@ -49,6 +52,12 @@ class AdminTest : public ::testing::Test {
       call.Wait();
       ASSERT_EQ(call.status(), 200) << call.text();
     }
+  }
+
+  Status LoadModel(const std::string& name) {
+    std::promise<Status> loaded;
+    platform_.repository().Load(name, {}, [&](const Status& status) { loaded.set_value(status); });
+    return loaded.get_future().get();
   }
 
   // The engine finishes its counts after an answer has gone out. Nothing can be predicted after it.
@@ -177,13 +186,77 @@ TEST_F(AdminTest, RatesAreOfTheTimeBetweenReadings) {
   EXPECT_TRUE(row(board.Read()).since_start);
 }
 
+TEST_F(AdminTest, TwoLooksAtOnceDoNotMakeAWindow) {
+  FakeClock clock;
+  const Services& real = platform_.services();
+  Services services{real.engine, real.repository, clock, real.logger, real.access_log, "brim", "0"};
+  StatusBoard board(services);
+  clock.Advance(std::chrono::seconds(10));
+  Predict(5);
+  EXPECT_TRUE(board.Read().rows.at(0).since_start);
+  clock.Advance(std::chrono::milliseconds(1));
+  const StatusRow second = board.Read().rows.at(0);
+  EXPECT_TRUE(second.since_start);
+  EXPECT_GT(second.p50_seconds, 0);
+}
+
+TEST_F(AdminTest, TheExampleIsOneThatTheModelTakes) {
+  platform_.Write("a picture/1/model.fake",
+                  "brim-fake 1\nsignature serving_default\ninput x FP32 -1,3,-1,-1\n"
+                  "output y FP32 -1,3,-1,-1 identity x\n");
+  ASSERT_TRUE(LoadModel("a picture").ok());
+  EXPECT_TRUE(Has(Get("/")->text(), "/v1/models/one:predict")) << Get("/")->text();
+  std::promise<Status> unloaded;
+  platform_.repository().Unload("one", [&](const Status& status) { unloaded.set_value(status); });
+  ASSERT_TRUE(unloaded.get_future().get().ok());
+  EXPECT_TRUE(Has(Get("/")->text(), "/v1/models/a%20picture/metadata")) << Get("/")->text();
+  EXPECT_FALSE(Has(Get("/")->text(), ":predict"));
+}
+
+TEST_F(AdminTest, ARefusedConfigurationShowsItsReasonWhileTheModelServes) {
+  platform_.Write("one/brim.json", "{");
+  for (int i = 0; i < 2; ++i) {  // What changed is read once it has stopped changing.
+    std::promise<Status> scanned;
+    platform_.repository().Rescan([&](const Status& status) { scanned.set_value(status); });
+    ASSERT_TRUE(scanned.get_future().get().ok());
+  }
+  const auto call = Get("/v1/brim/status");
+  EXPECT_TRUE(Has(call->text(), R"("state":"AVAILABLE","reason":")")) << call->text();
+  EXPECT_TRUE(Has(call->text(), "brim.json: not JSON")) << call->text();
+}
+
+TEST_F(AdminTest, LinesOfOneRoundHaveIdsOfTheirOwn) {
+  FakeClock clock;
+  std::FILE* file = std::tmpfile();
+  ASSERT_NE(file, nullptr);
+  const Logger access_log(fileno(file), LogLevel::kInfo, LogFormat::kText, clock);
+  const Services& real = platform_.services();
+  Services services{real.engine, real.repository, clock, real.logger, access_log, "brim", "0"};
+  AccessRecord record;
+  record.peer = "127.0.0.1:1";
+  record.received = clock.Now();
+  std::set<std::string> ids;
+  for (int i = 0; i < 3; ++i) {
+    clock.Advance(std::chrono::microseconds(2));
+    LogAccess(services, record, OkStatus());
+  }
+  std::rewind(file);
+  char line[1024];
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    const std::string text = line;
+    const std::size_t id = text.find(" id=");
+    ASSERT_NE(id, std::string::npos) << text;
+    ids.insert(text.substr(id, text.find(' ', id + 1) - id));
+  }
+  std::fclose(file);
+  EXPECT_EQ(ids.size(), 3u);
+}
+
 TEST_F(AdminTest, AFailedModelShowsItsReason) {
   platform_.Write("bad/1/model.fake",
                   "brim-fake 1\nsignature serving_default\ninput x FP32 -1\noutput y FP32 -1 "
                   "identity x\nload_fail 13 no <memory> left\n");
-  std::promise<Status> loaded;
-  platform_.repository().Load("bad", {}, [&](const Status& status) { loaded.set_value(status); });
-  EXPECT_FALSE(loaded.get_future().get().ok());
+  EXPECT_FALSE(LoadModel("bad").ok());
   const auto call = Get("/");
   EXPECT_TRUE(Has(call->text(), "FAILED")) << call->text();
   EXPECT_TRUE(Has(call->text(), "no &lt;memory&gt; left"));

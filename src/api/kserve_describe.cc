@@ -200,8 +200,13 @@ std::vector<IndexRow> GatherIndex(const serving::Repository& repository, bool re
     // Versions come highest first; Triton lists them ascending.
     for (auto version = model.versions.rbegin(); version != model.versions.rend(); ++version) {
       if (ready_only && version->state != serving::VersionState::kAvailable) continue;
+      std::string reason = ReasonOf(*version);
+      // It serves as before: what was put beside it is refused.
+      if (version->state == serving::VersionState::kAvailable && reason.empty()) {
+        reason = model.status.message();
+      }
       rows.push_back({model.name, std::to_string(version->number),
-                      std::string(StateName(version->state)), ReasonOf(*version)});
+                      std::string(StateName(version->state)), std::move(reason)});
     }
     if (!model.versions.empty() || ready_only) continue;
     if (model.status.ok()) {

@@ -29,8 +29,9 @@ void ReplyJson(io::HttpCall& call, std::string_view json, int status = 200) {
 
 // Answers 405 and says true when the verb is another.
 bool Refused(io::HttpCall& call, std::string_view allowed) {
-  if (call.method() == allowed) return false;
-  call.Reply(MethodNotAllowed(allowed));
+  // Load balancers ask for the head alone; io leaves the body out.
+  if (call.method() == allowed || (allowed == "GET" && call.method() == "HEAD")) return false;
+  call.Reply(MethodNotAllowed(allowed == "GET" ? "GET, HEAD" : allowed));
   return true;
 }
 

@@ -323,7 +323,8 @@ TEST_F(KserveRestTest, RefusesWrongVerbsAndUnknownPaths) {
                            "/v2/models/stats", "/v2/models/one/ready", "/v2/models"}) {
     const Call call = Do("POST", path);
     ExpectError(call, 405, "Method Not Allowed");
-    EXPECT_EQ(call->header("allow"), "GET");
+    EXPECT_EQ(call->header("allow"), "GET, HEAD");
+    EXPECT_EQ(Do("HEAD", path)->status(), 200);
   }
   for (const char* path :
        {"/v2/models/one/infer", "/v2/repository/index", "/v2/repository/models/one/load"}) {

@@ -89,9 +89,11 @@ Status SettingsReadOnly() {
 }
 
 Status WordedControl(const Status& status, std::string_view model, bool load) {
-  return Status(status.code(), ControlReason(status.code()),
-                fmt::format("failed to {} '{}', {}", load ? "load" : "unload", model.substr(0, 256),
-                            status.message()));
+  const std::string prefix =
+      fmt::format("failed to {} '{}'", load ? "load" : "unload", model.substr(0, 256));
+  std::string_view why = status.message();
+  if (why.starts_with(prefix + ": ")) why.remove_prefix(prefix.size() + 2);
+  return Status(status.code(), ControlReason(status.code()), fmt::format("{}, {}", prefix, why));
 }
 
 }  // namespace brim::api

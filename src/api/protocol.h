@@ -30,6 +30,7 @@ struct Services {
   std::string server_name;             // "brim"
   std::string server_version;          // "0.1.0"
   const io::Server* server = nullptr;  // For its statistics; null in tests.
+  bool tls = false;                    // Every port speaks TLS; for the page's lines to type.
   std::uint32_t io_loops = 1;          // As the server was told; for its metric.
   std::uint32_t json_depth_max = 100;
   std::uint32_t tensors_max = 1024;  // Inputs or outputs of one request.

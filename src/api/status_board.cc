@@ -15,6 +15,8 @@ namespace {
 // much older.
 constexpr std::chrono::seconds kReadingAge{30};
 constexpr std::chrono::seconds kReadingAgeMax{120};
+// Of a shorter time nothing can be said: two looked at once.
+constexpr std::chrono::seconds kWindowMin{1};
 constexpr std::int64_t kExampleElementsMax = 32;
 
 std::string_view StateWord(serving::VersionState state, bool failed) {
@@ -80,8 +82,8 @@ void WriteZeros(const model::TensorSpec& tensor, std::size_t axis, JsonWriter* w
   w->EndArray();
 }
 
-// A predict request of zeros with every dynamic dimension 1; empty when it would be long or cannot
-// be said in JSON.
+// A predict request of zeros for one row; empty when it would be long, cannot be said in JSON, or
+// the model might refuse it.
 std::string ExampleRequest(const model::Signature& signature) {
   std::int64_t elements = 0;
   for (const model::TensorSpec& tensor : signature.inputs) {
@@ -90,7 +92,10 @@ std::string ExampleRequest(const model::Signature& signature) {
                         tensor.dtype == model::DType::kUint16;
     if (!tensor.rank_known || unsaid) return "";
     std::int64_t product = 1;
-    for (const std::int64_t dim : tensor.shape.dims()) {
+    for (std::size_t axis = 0; axis < tensor.shape.rank(); ++axis) {
+      const std::int64_t dim = tensor.shape[axis];
+      // Only the model knows the bounds of a dynamic dimension that is not the batch's.
+      if (dim < 0 && axis > 0) return "";
       product *= dim < 0 ? 1 : dim;
       if (product > kExampleElementsMax) return "";
     }
@@ -125,9 +130,10 @@ StatusView StatusBoard::Read() {
     const std::string key = Key(version->model(), version->number_text());
     now.samples[key] = {version->stats().success.Get() + Failures(version->stats()),
                         version->stats().latency.Read()};
-    if (view.example_model.empty()) {
-      view.example_model = version->model();
+    if (view.example_request.empty()) {
       view.example_request = ExampleRequest(version->info().Default());
+      const bool better = !view.example_request.empty();
+      if (better || view.example_model.empty()) view.example_model = version->model();
     }
     serving.emplace(key, version);
   }
@@ -146,6 +152,9 @@ StatusView StatusBoard::Read() {
       one.version = std::to_string(version.number);
       one.state = StateWord(version.state, !version.status.ok());
       if (!version.status.ok()) one.reason = version.status.message();
+      // It serves as before: what was put beside it is refused.
+      const bool serves = version.state == serving::VersionState::kAvailable;
+      if (serves && one.reason.empty() && !model.status.ok()) one.reason = model.status.message();
       const auto found = serving.find(Key(one.model, one.version));
       if (found != serving.end()) Describe(*found->second, &one);
     }
@@ -165,9 +174,9 @@ void StatusBoard::Compare(Reading now, std::vector<StatusRow>* rows) {
     metrics::Histogram::Snapshot latency = current->second.latency;
     std::uint64_t requests = current->second.requests;
     const auto before = base.samples.find(current->first);
-    // Fewer than before: the version was loaded anew in between. No time between: two looked at
-    // once.
-    if (before != base.samples.end() && before->second.requests <= requests && now.at > base.at) {
+    // Fewer than before: the version was loaded anew in between.
+    if (before != base.samples.end() && before->second.requests <= requests &&
+        now.at - base.at >= kWindowMin) {
       requests -= before->second.requests;
       latency = latency.Since(before->second.latency);
       row.window_seconds = Seconds(now.at - base.at);

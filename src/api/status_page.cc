@@ -130,14 +130,14 @@ std::string ShellQuoted(std::string_view text) {
   return out + "'";
 }
 
-void AppendLines(const StatusView& view, std::string_view host, std::string* out) {
+void AppendLines(const StatusView& view, std::string_view base, std::string* out) {
   out->append("<h2>What to type next</h2>\n<pre>");
   if (view.example_model.empty()) {
-    out->append(
-        Escaped(fmt::format("curl http://{}/v1/brim/status     # why no model serves\n", host)));
+    out->append(Escaped(fmt::format("curl {}/v1/brim/status     # why no model serves\n", base)));
   } else {
-    const std::string v1 = fmt::format("http://{}/v1/models/{}", host, view.example_model);
-    const std::string v2 = fmt::format("http://{}/v2/models/{}", host, view.example_model);
+    const std::string name = UrlPathPart(view.example_model);
+    const std::string v1 = fmt::format("{}/v1/models/{}", base, name);
+    const std::string v2 = fmt::format("{}/v2/models/{}", base, name);
     out->append(
         Escaped(fmt::format("curl {}     # inputs and outputs\n", ShellQuoted(v1 + "/metadata"))));
     if (!view.example_request.empty()) {
@@ -146,13 +146,13 @@ void AppendLines(const StatusView& view, std::string_view host, std::string* out
     }
     out->append(Escaped(fmt::format("curl {}     # the same by KServe v2\n", ShellQuoted(v2))));
   }
-  out->append(Escaped(fmt::format("curl http://{}/metrics\n", host)));
+  out->append(Escaped(fmt::format("curl {}/metrics\n", base)));
   out->append("</pre>\n");
 }
 
 }  // namespace
 
-std::string StatusHtml(const StatusView& view, std::string_view host, bool refresh) {
+std::string StatusHtml(const StatusView& view, std::string_view base, bool refresh) {
   std::string out;
   const auto to = std::back_inserter(out);
   fmt::format_to(
@@ -203,7 +203,7 @@ std::string StatusHtml(const StatusView& view, std::string_view host, bool refre
       "<p class=\"dim\">Latency is from a request's arrival to its answer. Memory is what the "
       "process grew by at load."
       "</p>\n";
-  AppendLines(view, host, &out);
+  AppendLines(view, base, &out);
   out += "</body></html>\n";
   return out;
 }

@@ -75,9 +75,9 @@ class StatusBoard {
   Reading newer_ BRIM_GUARDED_BY(mutex_);
 };
 
-// `host` is what the browser called us by, for the lines to type; `refresh` makes the page load
-// itself again.
-std::string StatusHtml(const StatusView& view, std::string_view host, bool refresh);
+// `base` is the URL that the browser called us by, for the lines to type; `refresh` makes the page
+// load itself again.
+std::string StatusHtml(const StatusView& view, std::string_view base, bool refresh);
 std::string StatusJson(const StatusView& view);
 
 }  // namespace brim::api

@@ -233,7 +233,9 @@ bool TfsRest::Handle(io::HttpCall& call) {
   Status status;
   const std::optional<TfsRestPath> parsed = ParseTfsRestPath(path, &status);
   const bool infer = parsed && !parsed->verb.empty();
-  if (!parsed || call.method() != (infer ? "POST" : "GET")) {
+  const bool fits =
+      infer ? call.method() == "POST" : call.method() == "GET" || call.method() == "HEAD";
+  if (!parsed || !fits) {
     constexpr std::size_t kShown = 512;
     call.Reply(ErrorReply(
         400, fmt::format("Malformed request: {} {}", call.method(), path.substr(0, kShown))));

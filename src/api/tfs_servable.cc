@@ -109,6 +109,10 @@ Result<serving::VersionHandle> FindServable(const serving::Repository& repositor
   std::string text = "Servable not found for request: " + RequestText(spec, spec.version);
   // Of a model that is known, say why; clients match on the text before.
   if (why.code() != Code::kNotFound) text += ": " + why.message();
+  // At start a client had better try again; later the code is TensorFlow Serving's.
+  if (why.code() == Code::kUnavailable && !repository.Ready()) {
+    return Status(Code::kUnavailable, "starting", std::move(text));
+  }
   return Status(Code::kNotFound, "servable_unknown", std::move(text));
 }
 
@@ -300,8 +304,7 @@ TfsProtoLimits TfsLimitsOf(const Services& services) {
   return limits;
 }
 
-void TfsInference::Run(Time arrived, Time until, const std::atomic<bool>* gone,
-                       io::Loop* on_loop) {
+void TfsInference::Run(Time arrived, Time until, const std::atomic<bool>* gone, io::Loop* on_loop) {
   inputs = tensors.views;
   received = arrived;
   deadline = until;

@@ -1,4 +1,7 @@
 // brim: one executable, one subcommand per job.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -33,9 +36,20 @@ int Fail(std::string_view what) {
   return 2;
 }
 
+// A descriptor below 3 that is closed would be given to the next socket or model file, and lines
+// meant for a person would be written into it.
+void KeepStandardFiles() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd < 3);
+  if (fd >= 3) close(fd);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  KeepStandardFiles();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
     std::fputs(kHelp, stderr);

@@ -159,6 +159,7 @@ struct ServerParts {
     services->shared_regions =
         std::make_shared<api::SharedRegions>(s.shared_memory, s.in_flight_bytes_max);
     services->io_loops = loops;
+    services->tls = !s.tls_key.empty();
     protocols = std::make_unique<Protocols>(*services);
     server = std::make_unique<io::Server>(std::move(server_options), clock, logger,
                                           io::ServerHandlers{&protocols->http, &protocols->grpc});
@@ -168,12 +169,13 @@ struct ServerParts {
     return server->Start();
   }
 
-  // True when every request was answered.
+  // True when every request was answered. Else something still runs, and these parts cannot be
+  // destroyed before it ends.
   bool Stop(std::chrono::seconds patience) {
-    const bool answered = server->Drain(patience);
+    if (!server->Drain(patience)) return false;
     engine->Drain(clock.Now());
     server.reset();
-    return answered;
+    return true;
   }
 
   struct Protocols {
@@ -252,7 +254,9 @@ int Serve(const std::vector<std::string>& arguments) {
   parts.logger.Info("draining", {{"signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"}});
   const bool answered = parts.Stop(std::chrono::seconds(s.drain_timeout_s));
   parts.logger.Info("stopped", {{"all_answered", answered ? "yes" : "no"}});
-  return answered ? 0 : 3;
+  // The time to wait for what still runs is over.
+  if (!answered) _exit(3);
+  return 0;
 }
 
 }  // namespace brim::apps

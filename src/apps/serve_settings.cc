@@ -73,6 +73,18 @@ std::string CheckChoices(const ServeSettings& s) {
   if (s.tls_certificate.empty() != s.tls_key.empty()) {
     return "--tls-certificate and --tls-key go together: give both";
   }
+  for (const auto& [flag, value] : std::initializer_list<std::pair<const char*, std::uint64_t>>{
+           {"--connections-max", s.connections_max},
+           {"--streams-max", s.streams_max},
+           {"--body-bytes-max", s.body_bytes_max},
+           {"--in-flight-bytes-max", s.in_flight_bytes_max},
+           {"--json-depth-max", s.json_depth_max},
+           {"--idle-timeout", s.idle_timeout_s},
+           {"--read-timeout", s.read_timeout_s},
+           {"--queue-max", s.queue_requests_max}}) {
+    if (value == 0) return fmt::format("{} must be at least 1", flag);
+  }
+  if (s.batch_rows_max > 65536) return "--batch-max must be at most 65536";
   if (s.batch_rows_max == 0) return "--batch-max must be at least 1 (1 means no batching)";
   if (s.model_control != "explicit" && !s.load_model.empty()) {
     return "--load-model needs --model-control explicit";

@@ -41,6 +41,9 @@ TEST(ServeSettingsTest, WrongInputSaysWhatToType) {
       {"models", "--tls-key", "k.pem"},
       {"models", "--load-model", "a"},
       {"models", "--batch-max", "0"},
+      {"models", "--connections-max", "0"},
+      {"models", "--queue-max", "0"},
+      {"models", "--shared-memory", "no_slash"},
       {"models", "--log-level", "loud"},
       {"models", "another"},
   };

@@ -61,7 +61,11 @@ std::string Lay(const std::vector<Cells>& rows) {
 
 std::string Url(const StartReport& report) {
   const bool any = report.host == "0.0.0.0" || report.host == "::" || report.host.empty();
-  return fmt::format("{}://{}:{}", report.tls ? "https" : "http", any ? "localhost" : report.host,
+  const bool bare_v6 = report.host.find(':') != std::string::npos && report.host.front() != '[';
+  return fmt::format("{}://{}:{}", report.tls ? "https" : "http",
+                     any       ? "localhost"
+                     : bare_v6 ? "[" + report.host + "]"
+                               : report.host,
                      report.ports.front());
 }
 
@@ -86,6 +90,8 @@ std::string CurlLine(const std::vector<serving::VersionHandle>& versions, const 
         fits = false;
         break;
       }
+      // A name that JSON or the shell would have to quote is not one to paste.
+      fits = fits && spec.name.find_first_of("\"'\\") == std::string::npos;
       if (!inputs.empty()) inputs += ",";
       std::string data;
       for (std::uint64_t i = 0; i < *elements; ++i) data += (i > 0 ? "," : "") + ZeroOf(spec.dtype);
@@ -95,11 +101,11 @@ std::string CurlLine(const std::vector<serving::VersionHandle>& versions, const 
     }
     if (fits) {
       return fmt::format("curl -s {}/v2/models/{}/infer -d '{{\"inputs\":[{}]}}'", url,
-                         version->model(), inputs);
+                         UrlPathPart(version->model()), inputs);
     }
   }
   if (versions.empty()) return "";
-  return fmt::format("curl -s {}/v2/models/{}", url, versions.front()->model());
+  return fmt::format("curl -s {}/v2/models/{}", url, UrlPathPart(versions.front()->model()));
 }
 
 std::string Failures(const serving::Repository& repository) {

@@ -1,8 +1,11 @@
 // Tests of status, result, bytes, json, text and log.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -103,6 +106,7 @@ TEST(TextTest, NumbersAreWholeAndInRange) {
 TEST(TextTest, SmallThings) {
   EXPECT_EQ(HumanBytes(512), "512 B");
   EXPECT_EQ(HumanBytes(1536), "1.5 KiB");
+  EXPECT_EQ(UrlPathPart("a-B.9_~ /三"), "a-B.9_~%20%2F%E4%B8%89");
   EXPECT_EQ(Split("a,,b", ',').size(), 3u);
   EXPECT_EQ(Trim(" \ta b\r\n"), "a b");
   EXPECT_TRUE(EqualsIgnoreCase("Content-Type", "content-type"));
@@ -127,6 +131,37 @@ TEST(LoggerTest, WritesOneLinePerEvent) {
             "{\"time\":\"1970-01-01T01:00:00.000000Z\",\"level\":\"info\",\"event\":\"loaded\","
             "\"model\":\"a b\"}\n"
             "1970-01-01T01:00:00.000000Z warn  slow model=\"a b\" ms=7\n");
+}
+
+TEST(LoggerTest, APipeThatNobodyReadsHoldsUpNobody) {
+  for (const bool is_socket : {false, true}) {
+    int fds[2];
+    ASSERT_EQ(is_socket ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds), 0);
+    FakeClock clock;
+    const Logger logger(fds[1], LogLevel::kInfo, LogFormat::kText, clock);
+    const std::string large(4000, 'x');
+    for (int i = 0; i < 200; ++i) logger.Info("full", {{"text", large}});  // 800 KB: no room.
+    ASSERT_EQ(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    std::string all(1 << 20, '\0');
+    std::size_t taken = 0;
+    const auto drain = [&] {
+      for (ssize_t n; (n = read(fds[0], all.data() + taken, all.size() - taken)) > 0;) {
+        taken += static_cast<std::size_t>(n);
+      }
+    };
+    drain();
+    const std::string_view before(all.data(), taken);
+    const auto whole = std::count(before.begin(), before.end(), '\n');
+    logger.Info("after", {});
+    const std::size_t start = taken;
+    drain();
+    const std::string_view text(all.data() + start, taken - start);
+    EXPECT_NE(text.find(fmt::format("log_dropped lines={}\n", 200 - whole)), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("after"), std::string::npos) << text;
+    close(fds[0]);
+    close(fds[1]);
+  }
 }
 
 }  // namespace

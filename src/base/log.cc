@@ -2,8 +2,12 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <iterator>
 
 #include "base/json.h"
@@ -37,11 +41,44 @@ void AppendTextValue(std::string* out, std::string_view value) {
   out->append(value);
 }
 
+bool MayBlock(int fd) {
+  struct stat about {};
+  return fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+}
+
 }  // namespace
+
+Logger::Logger(int fd, LogLevel level, LogFormat format, const Clock& clock)
+    : fd_(fd), level_(level), format_(format), clock_(clock), may_block_(MayBlock(fd)) {}
 
 void Logger::Write(LogLevel level, std::string_view event,
                    std::initializer_list<LogField> fields) const {
   if (!Enabled(level)) return;
+  if (const std::uint64_t dropped = dropped_.exchange(0, std::memory_order_relaxed); dropped > 0) {
+    if (!Put(Line(LogLevel::kWarn, "log_dropped", {{"lines", std::to_string(dropped)}}))) {
+      dropped_.fetch_add(dropped + 1, std::memory_order_relaxed);
+      return;
+    }
+  }
+  if (!Put(Line(level, event, fields))) dropped_.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Logger::Put(std::string_view line) const {
+  if (may_block_) {
+    // The descriptor's own O_NONBLOCK is shared with other processes, so each write says it.
+    iovec part{const_cast<char*>(line.data()), line.size()};
+    if (pwritev2(fd_, &part, 1, -1, RWF_NOWAIT) >= 0) return true;
+    if (errno == EAGAIN) return false;
+    if (send(fd_, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+    if (errno == EAGAIN) return false;
+  }
+  // A line that cannot be written for another reason has nowhere else to go.
+  [[maybe_unused]] const ssize_t written = ::write(fd_, line.data(), line.size());
+  return true;
+}
+
+std::string Logger::Line(LogLevel level, std::string_view event,
+                         std::initializer_list<LogField> fields) const {
   const auto now = clock_.WallNow();
   const auto micros =
       std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() %
@@ -66,8 +103,7 @@ void Logger::Write(LogLevel level, std::string_view event,
   }
   if (line.size() > kLineMax) line.resize(kLineMax);
   line.push_back('\n');
-  // A log line that cannot be written has nowhere else to go.
-  [[maybe_unused]] const ssize_t written = ::write(fd_, line.data(), line.size());
+  return line;
 }
 
 }  // namespace brim

@@ -20,6 +20,9 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b);  // ASCII only.
 std::optional<std::int64_t> ParseInt64(std::string_view text);
 std::optional<std::uint64_t> ParseUint64(std::string_view text);
 
+// As a part of a URL's path: all but unreserved characters percent-encoded (RFC 3986, 2.3).
+std::string UrlPathPart(std::string_view text);
+
 // "12.3 MiB"; powers of 1024.
 std::string HumanBytes(std::uint64_t bytes);
 

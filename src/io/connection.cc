@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace brim::io {
@@ -44,8 +45,9 @@ Connection::Connection(int fd, std::string peer, ConnectionContext& context, Con
       owner_(owner),
       fd_(fd),
       peer_(std::move(peer)),
-      last_read_(context.loop.Now()),
-      last_write_(last_read_) {}
+      opened_(context.loop.Now()),
+      last_read_(opened_),
+      last_write_(opened_) {}
 
 Connection::~Connection() {
   session_.reset();
@@ -307,8 +309,12 @@ Duration Connection::CheckPeriod() const {
 bool Connection::TimedOut(Time now) const {
   const ServerOptions& options = context_.shared.options;
   if (settled_) return true;
+  const bool shaking_hands = tls_ != nullptr && !tls_->handshake_done();
+  if (shaking_hands && now - opened_ >= options.read_timeout) return true;
+  const std::optional<Time> head_since = session_ != nullptr ? session_->HeadSince() : std::nullopt;
+  if (head_since && now - *head_since >= options.read_timeout) return true;
   if (!out_.empty()) return now - last_write_ >= options.read_timeout;  // The client reads nothing.
-  const bool greeting = sniffed_size_ > 0 || (tls_ != nullptr && !tls_->handshake_done());
+  const bool greeting = sniffed_size_ > 0 || shaking_hands;
   const bool begun = session_ != nullptr ? session_->MidRequest() : greeting;
   if (begun) return now - last_read_ >= options.read_timeout;
   const bool idle = session_ == nullptr || session_->Idle();

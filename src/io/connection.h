@@ -96,6 +96,7 @@ class Connection final : public SessionHost,
   bool ended_ = false;                  // The peer sends no more.
   bool settled_ = false;                // Lingering: reading only to see the peer's end.
   bool closed_ = false;
+  const Time opened_;
   Time last_read_;
   Time last_write_;  // Progress, or when output began to wait.
 };

@@ -46,6 +46,9 @@ class Http1Session final : public Session, private Http1CallOwner {
     return count_ == 0 && current_ == nullptr && !refusal_ && stash_.size() == stash_used_;
   }
   bool MidRequest() const override { return current_ != nullptr && !closing_; }
+  std::optional<Time> HeadSince() const override {
+    return MidRequest() && !head_done_ ? std::optional<Time>(head_begun_) : std::nullopt;
+  }
   void StartDrain() override;
 
  private:
@@ -84,6 +87,7 @@ class Http1Session final : public Session, private Http1CallOwner {
   std::size_t head_text_ = 0;  // Of the current request, against header_bytes_max.
   std::size_t head_raw_ = 0;   // Received and not yet past the head.
   bool head_done_ = false;
+  Time head_begun_{};
   bool in_data_ = false;  // Within body bytes: parser_.content_length says how many are left.
   bool send_continue_ = false;
   bool keep_alive_ = true;
@@ -103,7 +107,8 @@ struct Http1Session::Callbacks {
     Http1Session& self = Self(parser);
     self.current_ = self.spare_ != nullptr ? std::exchange(self.spare_, nullptr)
                                            : new Http1Call(self.host_.loop(), self.shared_);
-    self.current_->Begin(self.host_.loop().Now(), self.host_.peer());
+    self.head_begun_ = self.host_.loop().Now();
+    self.current_->Begin(self.head_begun_, self.host_.peer());
     self.head_text_ = 0;
     self.head_done_ = false;
     return 0;

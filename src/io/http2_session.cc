@@ -212,6 +212,7 @@ void Http2Session::OnReceive(std::span<const std::byte> bytes) {
 
 void Http2Session::OnBeginHeaders(bool request) {
   in_headers_ = true;
+  headers_begun_ = host_.loop().Now();
   block_is_request_ = request;
   block_.Clear();
   block_bytes_ = 0;

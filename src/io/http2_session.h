@@ -45,6 +45,9 @@ class Http2Session final : public Session, private Loop::Timer {
   void Collect(Output* out) override;
   bool Finished() const override;
   bool Idle() const override { return live_count_ == 0 && !in_headers_; }
+  std::optional<Time> HeadSince() const override {
+    return in_headers_ ? std::optional<Time>(headers_begun_) : std::nullopt;
+  }
   bool MidRequest() const override;
   void StartDrain() override;
 
@@ -104,6 +107,7 @@ class Http2Session final : public Session, private Loop::Timer {
   enum class Drain : std::uint8_t { kNo, kNoticed, kDone };
   Drain drain_ = Drain::kNo;
   bool in_headers_ = false;
+  Time headers_begun_{};
   bool block_is_request_ = false;
   bool receiving_ = false;
   bool broken_ = false;

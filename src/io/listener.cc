@@ -29,13 +29,17 @@ struct Address {
 };
 
 bool Parse(const ListenAddress& from, Address* to) {
-  const std::string host = from.host == "localhost" ? "127.0.0.1" : from.host;
+  std::string host = from.host == "localhost" ? "127.0.0.1" : from.host;
   auto* v4 = reinterpret_cast<sockaddr_in*>(&to->storage);
   if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
     v4->sin_family = AF_INET;
     v4->sin_port = htons(from.port);
     to->size = sizeof *v4;
     return true;
+  }
+  // In brackets, as a URL has it, or bare.
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
   }
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&to->storage);
   *v6 = sockaddr_in6{};
@@ -106,7 +110,7 @@ Status Listener::Open(const ListenAddress& address) {
   SetFlag(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   // "::" alone means every address, IPv4 too.
   if (parsed.storage.ss_family == AF_INET6) {
-    SetFlag(fd_, IPPROTO_IPV6, IPV6_V6ONLY, address.host == "::" ? 0 : 1);
+    SetFlag(fd_, IPPROTO_IPV6, IPV6_V6ONLY, address.host == "::" || address.host == "[::]" ? 0 : 1);
   }
   if (bind(fd_, reinterpret_cast<const sockaddr*>(&parsed.storage), parsed.size) != 0 ||
       listen(fd_, kBacklog) != 0) {

@@ -314,6 +314,27 @@ TEST_F(ServerTest, IdleAndStalledConnectionsAreClosed) {
   EXPECT_TRUE(waiting.ReadAnswer().ends_with("done"));
 }
 
+// Each byte is progress, the head is never whole.
+TEST_F(ServerTest, AHeadThatComesByteByByteIsClosed) {
+  options.read_timeout = 10s;
+  Start();
+  Client slow(port);
+  Client body(port);
+  Client pulse(port);
+  slow.Send("GET /b HTTP/1.1\r\nX: ");
+  body.Send("POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(pulse.Get("/a"), "/a");
+    clock.Advance(4s);
+    slow.Send("x");
+    body.Send("x");
+  }
+  EXPECT_EQ(pulse.Get("/a"), "/a");
+  EXPECT_TRUE(slow.AtEnd());
+  EXPECT_EQ(pulse.Get("/a"), "/a");
+  EXPECT_EQ(server->stats().connections_now, 2u);  // A body may be slow as long as it comes.
+}
+
 TEST_F(ServerTest, DrainWaitsForCallsAndClosesTheRest) {
   Start();
   Client idle(port);
@@ -385,6 +406,16 @@ TEST_F(ServerTest, BadOptionsAreRefused) {
   bad.tls_key = "/nonexistent.pem";
   EXPECT_EQ(Server(bad, clock, logger, {&handler, nullptr}).Start().reason(), "tls_files");
   EXPECT_EQ(Server(options, clock, logger, {}).Start().reason(), "server_options");
+}
+
+TEST_F(ServerTest, AnIpv6AddressMayHaveBrackets) {
+  options.listen = {{"[::1]", 0}};
+  Server six(options, clock, logger, {&handler, nullptr});
+  const Status status = six.Start();  // A host without IPv6 refuses it, but has read it.
+  EXPECT_TRUE(status.ok() || status.reason() == "listen_failed") << status.message();
+  EXPECT_TRUE(!status.ok() || six.Drain(20s));
+  options.listen = {{"[127.0.0.1]", 0}};
+  EXPECT_EQ(Server(options, clock, logger, {&handler, nullptr}).Start().reason(), "listen_address");
 }
 
 TEST_F(ServerTest, ListensOnSeveralAddresses) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -83,6 +84,9 @@ class Session {
   virtual bool Idle() const = 0;
   // Part of a request is there and the rest is awaited: what read_timeout may close.
   virtual bool MidRequest() const = 0;
+  // When the head that is being received began; none outside a head. A head that comes byte by
+  // byte never stands still, so read_timeout bounds all of it.
+  virtual std::optional<Time> HeadSince() const { return std::nullopt; }
   // Answer what is in flight, accept nothing more, then finish (GOAWAY, or Connection: close).
   virtual void StartDrain() = 0;
 };

@@ -241,6 +241,7 @@ void Keeper::UnloadVersionOf(ModelEntry* entry, std::int64_t number) {
   const MutableVersionHandle old = std::exchange(version.handle, nullptr);
   version.state = VersionState::kEnd;
   version.status = OkStatus();
+  version.tried.reset();  // It is loaded again when it is wanted again: newer ones were deleted.
   Publish(*entry);
   logger_.Info("model_unloaded", {{"model", entry->name},
                                   {"version", std::to_string(number)},

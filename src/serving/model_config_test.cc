@@ -147,6 +147,15 @@ input { name: "x" optional: true })");
   EXPECT_NE(config.warnings[0].find("KIND_GPU") + config.warnings[0].find("GPU"),
             std::string::npos);
   EXPECT_FALSE(config.batch.enabled);
+  EXPECT_EQ(Triton(R"(
+max_batch_size: 8
+dynamic_batching { priority_levels: 2 default_priority_level: 1 }
+response_cache { enable: true }
+model_warmup { name: "zeros" }
+metric_tags { key: "a" value: "b" }
+optimization { graph { level: 1 } })")
+                .warnings.size(),
+            4u);
 }
 
 TEST(TfsBatching, IsRead) {

@@ -27,7 +27,12 @@ void Repository::WaitForFirstScan(const std::function<void(const ModelStatus&)>&
 }
 
 Result<VersionHandle> Repository::Find(const ModelRef& ref) const {
-  return impl_->table().Find(ref);
+  Result<VersionHandle> found = impl_->table().Find(ref);
+  if (found.ok() || found.status().reason() != "model_unknown" || impl_->ready()) return found;
+  return Status(Code::kUnavailable, "starting",
+                fmt::format("model '{:.256}' is not known yet: the server is still loading its "
+                            "models; try again later",
+                            ref.name));
 }
 std::vector<ModelStatus> Repository::List() const { return impl_->table().List(); }
 Result<ModelStatus> Repository::Describe(std::string_view name) const {

@@ -410,6 +410,9 @@ TEST_F(RepositoryTest, AVersionReplacedWhileItLoadsIsLoadedAgain) {
   EXPECT_EQ(FindError("m").reason(), "model_not_ready");
   EXPECT_EQ(States("m"), "1 loading");
   EXPECT_FALSE(repository_->Ready());
+  // What is not known may still be found.
+  EXPECT_EQ(FindError("nobody").reason(), "starting");
+  EXPECT_EQ(FindError("nobody").code(), Code::kUnavailable);
   dir_.Write("m/1/model.fake", Model("platform newer"));
   ASSERT_EQ(write(gate, "x", 1), 1);
   close(gate);
@@ -438,6 +441,34 @@ TEST_F(RepositoryTest, WhatLeavesTheDiskIsUnloaded) {
   EXPECT_EQ(RescanOnce().code(), Code::kNotFound);
   EXPECT_EQ(Number("a"), 3);
   fs::rename(dir_.path() + "-away", dir_.path());
+}
+
+TEST_F(RepositoryTest, AnEarlierVersionComesBackWhenTheNewestIsDeleted) {
+  dir_.Write("m/1/model.fake", kModel);
+  Start();
+  dir_.Write("m/2/model.fake", kModel);
+  Rescan();
+  EXPECT_EQ(States("m"), "2 available, 1 end");
+  dir_.Remove("m/2");
+  Rescan();
+  EXPECT_EQ(Number("m"), 1);
+  EXPECT_EQ(States("m"), "1 available");
+  // By the policy too.
+  dir_.Write("m/3/model.fake", kModel);
+  Rescan();
+  EXPECT_EQ(Number("m"), 3);
+  dir_.Write("m/brim.json", "{\"versions\": {\"specific\": [1]}}");
+  Rescan();
+  EXPECT_EQ(Number("m"), 1);
+}
+
+TEST_F(RepositoryTest, AFileThatMayNotBeReadIsNamed) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may read every file";
+  dir_.Write("m/1/model.fake", kModel);
+  fs::permissions(dir_ / "m/1/model.fake", fs::perms::none);
+  Start();
+  const Status status = FindError("m");
+  EXPECT_NE(status.message().find("Permission denied"), std::string::npos) << status.message();
 }
 
 TEST_F(RepositoryTest, FollowsTheVersionPolicyAndItsChanges) {

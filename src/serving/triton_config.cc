@@ -233,7 +233,9 @@ Status ReadDynamicBatching(const PbField& field, ModelConfig* config) {
       BRIM_RETURN_IF_ERROR(ReadQueuePolicy(part, config));
     } else if (part.name == "priority_queue_policy") {
       Warn(config, part, "is not honoured: default_queue_policy holds for every priority");
-    } else if (!In(part.name, {"priority_levels", "default_priority_level"})) {
+    } else if (part.name == "default_priority_level") {
+      Warn(config, part, "is not honoured: requests that state no priority come last");
+    } else if (part.name != "priority_levels") {  // A request's own priority always counts.
       Warn(config, part, "is not known and was ignored");
     }
   }
@@ -340,8 +342,14 @@ Status ReadField(const PbField& field, ModelConfig* config) {
     Warn(config, field, "is not honoured");
     return OkStatus();
   }
-  if (!In(name, {"optimization", "model_warmup", "cc_model_filenames", "metric_tags", "runtime",
-                 "response_cache", "model_metrics"})) {
+  if (In(name, {"model_warmup", "response_cache", "metric_tags"})) {
+    Warn(config, field,
+         name == "model_warmup"     ? "is not honoured: one run with zeros warms a version up"
+         : name == "response_cache" ? "is not honoured: every request is run"
+                                    : "is not honoured: the parameter 'owner' is a label");
+    return OkStatus();
+  }
+  if (!In(name, {"optimization", "cc_model_filenames", "runtime", "model_metrics"})) {
     Warn(config, field, "is not known and was ignored");
   }
   return OkStatus();

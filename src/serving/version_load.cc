@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "serving/repository_scan.h"
@@ -25,6 +27,14 @@ std::uint64_t QuickResidentBytes() {
   return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
+// Runtimes say of a file without read permission that its format is unknown.
+Status CheckReadable(const std::string& file) {
+  if (access(file.c_str(), R_OK) == 0) return OkStatus();
+  return Status(Code::kFailedPrecondition, "model_unreadable",
+                fmt::format("cannot read {}: {}; give the server's user the right to read it", file,
+                            std::strerror(errno)));
+}
+
 Status MakeCopies(const VersionSpec& spec, Version::Parts* parts) {
   const std::uint32_t wanted = parts->loaded->instances_are_free() ? spec.copies_max : 1;
   for (std::uint32_t i = 0; i < std::max(wanted, 1u); ++i) {
@@ -42,6 +52,7 @@ Result<MutableVersionHandle> LoadVersion(const VersionSpec& spec, runtimes::Host
   const Time started = clock.Now();
   BRIM_ASSIGN_OR_RETURN(const std::string file,
                         FindModelFile(spec.path, spec.config.default_filename));
+  BRIM_RETURN_IF_ERROR(CheckReadable(file));
   BRIM_ASSIGN_OR_RETURN(runtimes::Runtime * runtime, host.Choose(file, spec.config.runtime));
   runtimes::LoadOptions options;
   options.path = file;
