@@ -128,9 +128,9 @@ Status KserveInfer::ReadShared() {
                                  "{}, got {} in shared memory",
                                  input.name, version->model(), *dense, part.bytes));
     }
-    // A sum of what lies in regions, and so of files' sizes, which are far below 2^63.
     BRIM_RETURN_IF_ERROR(regions.Find(part.region, part.offset, part.bytes).status());
-    bytes += part.bytes;
+    // An object may be sparse and as large as it likes.
+    if (__builtin_add_overflow(bytes, part.bytes, &bytes)) bytes = UINT64_MAX;
   }
   BRIM_RETURN_IF_ERROR(regions.Take(bytes, &lease_));
   for (const auto& [index, part] : message.shared_inputs) {

@@ -31,6 +31,14 @@ constexpr std::string_view kText =
     "input s BYTES 1\n"
     "output t BYTES 1 identity s\n";
 
+constexpr std::string_view kTexts =
+    "brim-fake 1\n"
+    "input a BYTES 1\n"
+    "input b BYTES 1\n"
+    "input c BYTES 1\n"
+    "input d BYTES 1\n"
+    "output t BYTES 1 identity a\n";
+
 class SharedMemoryTest : public testing::Test {
  protected:
   static constexpr std::uint64_t kObjectBytes = 256;
@@ -38,6 +46,7 @@ class SharedMemoryTest : public testing::Test {
   SharedMemoryTest() {
     platform_.Write("one/1/model.fake", kOne);
     platform_.Write("text/1/model.fake", kText);
+    platform_.Write("texts/1/model.fake", kTexts);
   }
   void SetUp() override {
     fd_ = ::shm_open(key_.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -205,6 +214,20 @@ TEST_F(SharedMemoryTest, RefusesWhatDoesNotFit) {
   // An object that shrank: an error for the request that needs what is gone.
   ASSERT_EQ(::ftruncate(fd_, 4), 0);
   ExpectRefused(Infer(good, "\"binary_data\":false"), 400, "smaller than it was");
+}
+
+TEST_F(SharedMemoryTest, ASparseObjectMakesNobodyAllocate) {
+  constexpr std::uint64_t kHuge = 1ull << 62;
+  ASSERT_EQ(::ftruncate(fd_, static_cast<off_t>(kHuge)), 0);
+  EXPECT_EQ(Register("r", key_, 0, kHuge).first, 200);
+  std::string inputs;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    inputs += std::string(inputs.empty() ? "" : ",") + R"({"name":")" + name +
+              R"(","datatype":"BYTES","shape":[1],"parameters":{)" + At("r", 0, kHuge) + "}}";
+    // Four of them are 2^64 together.
+    ExpectRefused(Rest("POST", "models/texts/infer", "{\"inputs\":[" + inputs + "]}"), 429,
+                  "--in-flight-bytes-max");
+  }
 }
 
 TEST_F(SharedMemoryTest, RefusesBadRegistrations) {
