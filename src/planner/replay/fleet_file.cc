@@ -58,7 +58,8 @@ class Section {
   std::int32_t Whole(const char* key, double min, double max) {
     const double value = Number(key, min, max);
     if (value != std::floor(value)) Fail(key, "expected a whole number");
-    return std::isnan(value) ? 0 : static_cast<std::int32_t>(value);
+    // What is out of range has failed above, and may not fit.
+    return value >= min && value <= max ? static_cast<std::int32_t>(value) : 0;
   }
   std::vector<double> Numbers(const char* key, double min, double max) {
     std::vector<double> values;

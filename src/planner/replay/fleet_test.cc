@@ -316,6 +316,7 @@ TEST(FleetFile, ReadsAndNamesWhatIsWrong) {
     const char *from, *to, *says;
   } kCases[] = {
       {"\"models\": 3", "\"models\": 0", "f.json: models: 0 is out of range"},
+      {"\"models\": 3", "\"models\": 3e14", "f.json: models: 300000000000000 is out of range"},
       {"\"models\": 3", "\"models\": 2.5", "whole number"},
       {"\"models\": 3,", "", "f.json: models: missing"},
       {"\"zipf\": 1", "\"zpf\": 1", "traffic.zipf: missing"},
