@@ -264,36 +264,19 @@ Status ReadRepositoryParameters(od::object object, const KserveLimits& limits,
 Status ReadRepositoryJson(JsonParser& parser, std::span<const std::byte> body,
                           const KserveLimits& limits, RepositoryJson* out) {
   if (body.empty()) return OkStatus();
-  const simdjson::padded_string_view text(reinterpret_cast<const char*>(body.data()), body.size(),
-                                          body.size() + simdjson::SIMDJSON_PADDING);
-  od::document document;
-  if (const auto error = parser.parser.iterate(text).get(document)) {
-    return JsonError(error, "request JSON");
-  }
-  od::object object;
-  if (const auto error = document.get_object().get(object)) {
-    return JsonError(error, "request JSON: an object is expected");
-  }
-  for (auto result : object) {
-    od::field field;
-    if (const auto error = std::move(result).get(field)) return JsonError(error, "request JSON");
+  return ReadWholeObject(parser, body, [&](od::field& field) {
     const std::string_view key = field.escaped_key();
     if (key == "ready") {
-      if (const auto error = field.value().get_bool().get(out->ready)) {
-        return JsonError(error, "'ready'");
-      }
-    } else if (key == "parameters") {
-      od::object parameters;
-      if (const auto error = field.value().get_object().get(parameters)) {
-        return JsonError(error, "'parameters'");
-      }
-      BRIM_RETURN_IF_ERROR(ReadRepositoryParameters(parameters, limits, out));
+      const auto error = field.value().get_bool().get(out->ready);
+      return error ? JsonError(error, "'ready'") : OkStatus();
     }
-  }
-  if (!document.at_end()) {
-    return Invalid("json_malformed", "Unable to parse request JSON: text after its end");
-  }
-  return OkStatus();
+    if (key != "parameters") return OkStatus();
+    od::object parameters;
+    if (const auto error = field.value().get_object().get(parameters)) {
+      return JsonError(error, "'parameters'");
+    }
+    return ReadRepositoryParameters(parameters, limits, out);
+  });
 }
 
 }  // namespace brim::api

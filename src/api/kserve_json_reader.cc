@@ -62,6 +62,9 @@ class Reader {
   Status ReadOutput(od::object object);
   Status ReadOutputParameters(od::value value, KserveOutput* output);
   Status ReadSharedParameter(od::field& field, KserveSharedPart* part);
+  // *is_null: the value is null, and nothing is said.
+  Status ReadParameter(od::value value, std::string_view key, KserveParameter* parameter,
+                       bool* is_null);
   // Fails with `where` when the value is no string.
   Status ReadText(od::value value, std::string_view where, std::string_view* text);
 
@@ -203,6 +206,14 @@ Status ReadScalar(od::value value, std::string_view key, ReadTextFn read_text,
                              key));
 }
 
+Status Reader::ReadParameter(od::value value, std::string_view key, KserveParameter* parameter,
+                             bool* is_null) {
+  return ReadScalar(
+      value, key,
+      [&](od::value v, std::string_view* text) { return ReadText(v, "'parameters'", text); },
+      parameter, is_null);
+}
+
 Status Reader::ReadParameters(od::value value) {
   od::object object;
   if (const auto error = value.get_object().get(object)) return JsonError(error, "'parameters'");
@@ -221,10 +232,7 @@ Status Reader::ReadParameters(od::value value) {
     }
     KserveParameter parameter;
     bool is_null = false;
-    BRIM_RETURN_IF_ERROR(ReadScalar(
-        field.value(), key,
-        [&](od::value v, std::string_view* text) { return ReadText(v, "'parameters'", text); },
-        &parameter, &is_null));
+    BRIM_RETURN_IF_ERROR(ReadParameter(field.value(), key, &parameter, &is_null));
     if (is_null) continue;
     if (key == "binary_data_output") {
       if (parameter.kind != KserveParameter::Kind::kBool) {
@@ -343,10 +351,7 @@ Status Reader::ReadSharedParameter(od::field& field, KserveSharedPart* part) {
   const std::string_view key = field.escaped_key();
   KserveParameter parameter;
   bool is_null = false;
-  BRIM_RETURN_IF_ERROR(ReadScalar(
-      field.value(), key,
-      [&](od::value v, std::string_view* text) { return ReadText(v, "'parameters'", text); },
-      &parameter, &is_null));
+  BRIM_RETURN_IF_ERROR(ReadParameter(field.value(), key, &parameter, &is_null));
   return is_null ? OkStatus() : TakeSharedParameter(parameter, part);
 }
 

@@ -33,24 +33,8 @@ Status ReadRegisterField(od::field& field, SharedRegionInfo* region) {
 
 Status ReadRegisterJson(JsonParser& parser, std::span<const std::byte> body,
                         SharedRegionInfo* region) {
-  const simdjson::padded_string_view text(reinterpret_cast<const char*>(body.data()), body.size(),
-                                          body.size() + simdjson::SIMDJSON_PADDING);
-  od::document document;
-  if (const auto error = parser.parser.iterate(text).get(document)) {
-    return JsonError(error, "request JSON");
-  }
-  od::object object;
-  if (const auto error = document.get_object().get(object)) {
-    return JsonError(error, "request JSON: an object is expected");
-  }
-  for (auto result : object) {
-    od::field field;
-    if (const auto error = std::move(result).get(field)) return JsonError(error, "request JSON");
-    BRIM_RETURN_IF_ERROR(ReadRegisterField(field, region));
-  }
-  if (document.at_end()) return OkStatus();
-  return Status(Code::kInvalidArgument, "json_malformed",
-                "Unable to parse request JSON: text after its end");
+  return ReadWholeObject(parser, body,
+                         [&](od::field& field) { return ReadRegisterField(field, region); });
 }
 
 std::string SharedRegionsJson(const std::vector<SharedRegionInfo>& regions) {
